@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ir/plan.h - the network as kernels on rectangles of cores and streams between them.
+ *
+ * Made by passes (sizing, placement, routing), turned into an image by backend/kernels.
+ *
+ * Frames. A kernel is described in its own canonical frame, w x h cores, and stands on the
+ * fabric turned (quarter turns clockwise) and perhaps mirrored (before the turn, left to
+ * right). plan_to_fabric() maps positions, plan_side() sides.
+ *
+ *   matrix kernels (matvec, conv): inputs enter the north edge travelling south and are
+ *     multicast down the columns; partial sums run along the rows from column 0 to column
+ *     w-1; results leave the east edge of column w-1, one lane per row.
+ *   line kernels (line, reduce): a strip, w = 1; inputs enter from the west, one lane per
+ *     row (row k is lane k), results leave to the east.
+ *   adapters: w = 1 or 2; lanes enter from the west and leave to the east.
+ *
+ * Handedness. In every stream lane 0 is the leftmost seen in the direction of travel.
+ * Bundles never cross, so this holds along the whole way and it is all that producer and
+ * consumer need to agree on. Unmirrored canonical: travelling south left is east, so lane 0
+ * enters at the easternmost column; travelling east left is north, so lane 0 leaves at row
+ * 0. Mirrored: the lane numbers along each edge run the other way in the canonical frame.
+ */
+#ifndef WSEC_IR_PLAN_H
+#define WSEC_IR_PLAN_H
+
+#include "ir/graph.h"
+#include "runtime/format/image.h"
+
+enum { KERNEL_MAX_INPUTS = 6, KERNEL_MAX_OUTPUTS = 4, PLAN_HOST = -1 };
+
+typedef enum KernelKind {
+    KERNEL_MATVEC,  /* linear, matmul; also over a flattened image, message by message */
+    KERNEL_CONV,    /* conv2d with a line buffer */
+    KERNEL_LINE,    /* elementwise chains, pooling, global pooling: no cross-lane traffic */
+    KERNEL_REDUCE,  /* over the features: chain along the strip; one lane out */
+    KERNEL_ADAPTER, /* changes the number of lanes */
+    KERNEL_KIND_COUNT
+} KernelKind;
+
+/* How a tensor travels (see StreamInfo of image.h): as rows x cols positions of features,
+ * features in blocks over lanes. A vector is 1 x 1 positions, [T, D] is T x 1. */
+typedef struct Protocol {
+    DType dtype;
+    uint32_t rows, cols, features;
+    uint32_t lanes;
+    uint32_t segs; /* messages per row, 1 .. cols */
+} Protocol;
+
+static inline uint32_t block_begin(uint32_t n, uint32_t parts, uint32_t k)
+{
+    uint32_t b = n / parts, r = n % parts;
+    return k < r ? k * (b + 1) : r * (b + 1) + (k - r) * b;
+}
+static inline uint32_t block_size(uint32_t n, uint32_t parts, uint32_t k)
+{
+    return n / parts + (k < n % parts);
+}
+
+/* A candidate shape of a kernel and what it costs; the sizing pass picks one. */
+typedef struct Shape {
+    uint32_t lanes_in, lanes_out;
+    uint32_t split;      /* matrix kernels: columns per input lane (tap rows or messages are
+                            dealt over them); w = lanes_in * split. 1 elsewhere */
+    uint32_t w, h;       /* canonical */
+    uint32_t segs_out;   /* messages per row of the result */
+    uint64_t cycles;     /* per sample, of the slowest core, by program_totals */
+    uint32_t bytes;      /* of the fullest core, code and reserve included */
+} Shape;
+
+typedef struct Kernel {
+    uint32_t id;
+    KernelKind kind;
+    const char *name;    /* "conv1", "fc2", "add_7"; unique */
+    Span span;
+    Node *anchor;        /* conv2d, linear, matmul, pool, reduction or first elementwise
+                            node; NULL for adapters */
+    Node **steps;        /* fused nodes after the anchor, in order: bias is part of the
+                            anchor; relu, add const, residual add, batch norm, max_pool ... */
+    uint32_t n_steps;
+    Node *result;        /* the node whose value the kernel sends */
+    uint32_t n_in, in[KERNEL_MAX_INPUTS];    /* streams; in[0] feeds the anchor, the others
+                                                feed second operands, in order of steps */
+    uint32_t n_out, out[KERNEL_MAX_OUTPUTS]; /* streams, each a copy of the result */
+    Shape shape;
+    /* placement: region in fabric coordinates */
+    uint32_t x, y;
+    uint32_t turn;       /* quarter turns clockwise, 0 .. 3 */
+    bool mirror;
+} Kernel;
+
+/* One straight piece of a bundle: every lane runs from where it is in direction `side` until
+ * its own coordinate `to[lane]` (x for E and W, y for N and S), inclusive. */
+typedef struct BundleSegment {
+    Side side;
+    uint32_t *to; /* by lane */
+} BundleSegment;
+
+typedef struct Stream {
+    uint32_t id;
+    const char *name;
+    Span span;
+    int32_t from, to;     /* kernels, PLAN_HOST for the host */
+    uint32_t to_input;    /* which input of `to` */
+    Node *node;           /* the tensor: a node's value */
+    uint32_t tensor;      /* host streams: index among graph inputs or outputs */
+    Protocol protocol;
+    uint32_t slots;       /* ring capacity c at every receiver, in messages; >= 1 */
+    /* routing */
+    uint32_t color;
+    Side port_side;       /* host streams: W or E */
+    uint32_t *port_y;     /* host streams: by lane, row of the port */
+    uint32_t *start_x, *start_y; /* by lane: the core (or edge router at a port) it leaves */
+    BundleSegment *segments;     /* from the start up to the last router before the
+                                    consumer's region (from there the kernel distributes the
+                                    lane itself), or up to the edge router of the port. May be
+                                    empty where regions touch. */
+    uint32_t n_segments;
+} Stream;
+
+typedef struct Plan {
+    Arena *arena;
+    const Graph *graph;
+    const Machine *machine;
+    VEC(Kernel *) kernels;
+    VEC(Stream *) streams;
+    const char *why; /* one line: what limits the plan */
+} Plan;
+
+/* Fabric position of canonical (cx, cy) of a kernel, and fabric side of a canonical one. */
+void plan_to_fabric(const Kernel *k, uint32_t cx, uint32_t cy, uint32_t *x, uint32_t *y);
+Side plan_side(const Kernel *k, Side canonical);
+/* Extent of the region on the fabric. */
+void plan_extent(const Kernel *k, uint32_t *w, uint32_t *h);
+
+/* The protocol of a node's tensor with so many lanes and segments. False where the tensor
+ * has no stream form (rank 0, or more than 3). */
+bool protocol_of(const Type *t, uint32_t lanes, uint32_t segs, Protocol *result);
+/* Longest message of any lane in words. */
+uint32_t protocol_words(const Protocol *p);
+uint32_t protocol_messages(const Protocol *p); /* per lane and sample */
+
+void plan_print(Text *t, const Plan *p); /* kernels and streams, for dumps and golden files */
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/passes.h - what the driver calls: graph passes by table, then planning. */
+#ifndef WSEC_PASSES_H
+#define WSEC_PASSES_H
+
+#include "ir/plan.h"
+
+/* One table of passes: passes.def, PASS(id, doc): bool pass_<id>(PassContext *). */
+typedef struct PassContext {
+    Diag *diag;
+    Graph *graph;
+    Plan *plan;            /* set by partition, filled by size, place, route */
+    const Machine *machine;
+    Arena *arena;          /* lives until the image is written */
+    struct PlanOptions {
+        uint32_t max_cores;   /* 0: all of the machine */
+        double slack;         /* 0.05: so much slower than the fastest is allowed to save cores */
+        bool latency;         /* --objective=latency */
+        uint64_t seed;
+        unsigned threads;
+    } options;
+} PassContext;
+
+typedef struct PipelineOptions {
+    const char *print_after;  /* pass name or "all" */
+    bool verify_each;
+    bool time_passes;
+    const char *save_temps;   /* directory or NULL: numbered files */
+    const char *stop_after;   /* pass name or NULL */
+    FILE *out;                /* of print_after and time_passes */
+} PipelineOptions;
+
+typedef struct PassTime {
+    const char *name;
+    double seconds;
+} PassTime;
+
+enum { PIPELINE_MAX_PASSES = 32 };
+
+typedef struct PipelineTimes {
+    PassTime pass[PIPELINE_MAX_PASSES];
+    unsigned n;
+} PipelineTimes;
+
+bool pipeline_run(PassContext *cx, const PipelineOptions *options, PipelineTimes *times);
+void pipeline_list(FILE *out); /* names and docs, for --help-passes */
+
+/* Machines: XML with a shipped schema; presets are built in. */
+bool machine_load(Diag *d, const char *name_or_file, Machine *result);
+void machine_list(FILE *out);
+
+/* Proved lower bounds on cycles per sample for the plan's machine and max_cores, and what
+ * each is due to. */
+typedef struct Bounds {
+    uint64_t compute, memory, host;
+} Bounds;
+Bounds plan_bounds(const Plan *p, uint32_t max_cores);
+
+/* Reports and pictures, from the plan. */
+void report_text(Text *t, const Plan *p, const PipelineTimes *times);
+void report_json(Text *t, const Plan *p, const PipelineTimes *times);
+void plan_svg(Text *t, const Plan *p);
+bool placement_xml_write(Diag *d, const Plan *p, const char *path);
+
+#endif
