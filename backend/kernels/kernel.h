@@ -35,7 +35,9 @@ typedef VEC(MemoryItem) MemoryItemVec;
 void kernel_memory(Arena *a, const Kernel *k, const Protocol *protocol_in, const Machine *m,
                    const Shape *shape, MemoryItemVec *result);
 
-/* Where lanes enter or leave, in the canonical frame of the kernel (mirror not applied). */
+/* Where lanes enter or leave: canonical coordinates, to be mapped by plan_to_fabric(). Which
+ * lane stands where already follows k->mirror (lane 0 is the leftmost in the direction of
+ * travel once the region is mirrored and turned). */
 typedef struct Edge {
     Side travel;        /* direction of travel while crossing the edge */
     uint32_t lanes;
