@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// wsec: a network in, a placed and routed wafer program out. Command line to exit code.
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "frontend/driver/driver.h"
+#include "ir/support/io.h"
+#include "passes/passes.h"
+
+static const OptionSpec specs[] = {
+#define OPTION(field, kind, letter, name, argument, help)                                          \
+    {name, letter, OPTION_##kind, argument, help, offsetof(DriverOptions, field)},
+#include "frontend/driver/options.def"
+};
+
+enum { N_SPECS = sizeof specs / sizeof *specs };
+
+static void print_help(void)
+{
+    puts("usage: wsec [options] MODEL.dsl [-o MODEL.wse]\n\n"
+         "Compiles a network to a placed and routed program for a wafer.\n");
+    options_help(stdout, specs, N_SPECS);
+    puts("\nexit codes: 0 good, 1 errors in what was given, 2 wrong use, 3 cannot be implemented\n"
+         "on this machine, 4 internal error, 5 fault in a run, 130 interrupted");
+}
+
+static void print_ops(void)
+{
+    for (int op = 0; op < OP_COUNT; op++) {
+        const OpInfo *info = &op_info[op];
+        if (!(info->flags & OPF_LEAF))
+            printf("%s(%s)\n    %s\n", info->text, info->signature, info->doc);
+    }
+}
+
+// What is needed to see an internal error again: the command and the model.
+static void write_reproducer(const DriverOptions *o, const char *model, int argc, char **argv)
+{
+    const char *dir = o->crash_dir ? o->crash_dir : "wsec-crash";
+    Arena a = {0};
+    Diag d;
+    diag_init(&d, "wsec");
+    Text command = {0};
+    text_add(&command, "wsec " WSEC_VERSION "\n");
+    for (int i = 0; i < argc; i++)
+        text_printf(&command, "%s\n", argv[i]);
+    mkdir(dir, 0777);
+    Bytes source;
+    if (strcmp(model, "-") != 0 && io_read(&d, model, 0, &source)) {
+        io_write(&d, arena_printf(&a, "%s/model.dsl", dir), source.data, source.len);
+        bytes_free(&source);
+    }
+    if (io_write(&d, arena_printf(&a, "%s/command.txt", dir), command.data, command.len))
+        fprintf(stderr, "wsec: this is a defect of wsec; '%s' holds what is needed to report it\n",
+                dir);
+    text_free(&command);
+    diag_finish(&d);
+    arena_free(&a);
+}
+
+static int run(Arena *a, int argc, char **argv)
+{
+    DriverOptions o = {.slack = 0.05, .seed = 1, .threads = 1};
+    StringList arguments = {0};
+    Diag d;
+    bool color;
+    if (!options_parse(a, "wsec", specs, N_SPECS, &o, &arguments, argc, argv) ||
+        !options_color("wsec", o.color, stderr, &color))
+        return EXIT_USAGE;
+    if (o.help)
+        print_help();
+    else if (o.version)
+        puts("wsec " WSEC_VERSION);
+    else if (o.help_ops)
+        print_ops();
+    else if (o.help_passes)
+        pipeline_list(stdout);
+    else if (o.list_machines)
+        machine_list(stdout);
+    else if (!o.check_native && arguments.n != 1) {
+        fprintf(stderr, arguments.n == 0 ? "wsec: error: no model given (--help lists the options)\n"
+                                         : "wsec: error: one model at a time, not %zu\n",
+                arguments.n);
+        return EXIT_USAGE;
+    } else {
+        diag_init(&d, "wsec");
+        d.color = color;
+        if (o.check_native)
+            driver_check_native(&d, o.check_native);
+        else
+            driver_compile(&d, &o, arguments.data[0]);
+        int code = diag_exit_code(&d);
+        diag_finish(&d);
+        if (code == EXIT_INTERNAL)
+            write_reproducer(&o, o.check_native ? o.check_native : arguments.data[0], argc, argv);
+        return code;
+    }
+    return fflush(stdout) == 0 ? EXIT_OK : EXIT_INPUT;
+}
+
+int main(int argc, char **argv)
+{
+    Arena a = {0};
+    int code = run(&a, argc, argv);
+    arena_free(&a);
+    return code;
+}
