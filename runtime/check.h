@@ -12,6 +12,22 @@
 
 #include "runtime/fabric.h"
 
+typedef enum CheckRule {
+#define CHECK(id, tag, doc) CHECK_##id,
+#include "runtime/checks.def"
+    CHECK_COUNT
+} CheckRule;
+
+typedef struct CheckInfo {
+    const char *tag, *doc;
+} CheckInfo;
+
+extern const CheckInfo check_info[CHECK_COUNT];
+
+/* Reports "tag: message" to d; false. */
+bool check_fail(Diag *d, CheckRule rule, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Structure (fabric_build), memory maps, operands, ports, liveness. On success *fabric is
  * ready for the engines. */
 bool check_image(Arena *a, Diag *d, const Image *image, Fabric *fabric);

@@ -22,7 +22,8 @@ typedef struct FabricNode {
     uint32_t i, j;          /* position in the rectangle's grid */
     bool is_port;
     const int32_t *data;    /* n_data words, evaluated */
-    const Channel *channels; /* n_channels of the class (a port: one, from the Port) */
+    const Channel *channels; /* n_channels of the class (a port: one, with its color; ring,
+                                slots and slot_words 0, as sinks are always ready) */
     uint32_t *route;        /* by channel: out: the route it feeds; in: the route it is fed
                                by; NO_ROUTE where color is -1 */
     uint32_t *receiver;     /* by channel: in: its index among that route's receivers */
@@ -55,10 +56,19 @@ typedef struct FabricRoute {
 typedef struct FabricLink { /* for reports */
     uint32_t x, y;
     Side side; /* the side of router (x, y) by which words leave; RAMP: down to the core.
-                  from_core: up from the core of (x, y) into its router */
+                  from_core: up from the core of (x, y) into its router. A host port's link,
+                  in either direction, is the W or E side of its edge router */
     bool from_core;
 } FabricLink;
 
+/* Open addressing, power-of-two sized; keys below UINT32_MAX. */
+typedef struct FabricMap {
+    uint32_t *key, *value;
+    uint32_t mask, shift;
+} FabricMap;
+
+/* Cores are numbered rectangle by rectangle, row by row; cores of a rectangle with equal
+ * data words share one `data`. */
 typedef struct Fabric {
     const Image *image;
     uint32_t n_cores, n_ports;
@@ -67,6 +77,7 @@ typedef struct Fabric {
     FabricRoute *routes;
     uint32_t n_links;
     FabricLink *links;
+    FabricMap core_at; /* for fabric_core_at() */
 } Fabric;
 
 /* Structure checks as it goes; all violations found (up to a bound) are reported to d. */
@@ -74,5 +85,14 @@ bool fabric_build(Arena *a, Diag *d, const Image *image, Fabric *result);
 
 /* The node at a core, or UINT32_MAX. */
 uint32_t fabric_core_at(const Fabric *f, uint32_t x, uint32_t y);
+
+/* What diagnostics call things, with places of the model's text where they are known:
+ * "core (3, 4) of 'fc1' (mlp.dsl:7)", "host port W row 3 of 'image' (mlp.dsl:2)",
+ * "'image -> conv1' (mlp.dsl:4)". On the arena. */
+const char *fabric_core_name(Arena *a, const Image *image, uint32_t x, uint32_t y,
+                             uint32_t kernel);
+const char *fabric_port_name(Arena *a, const Image *image, uint32_t port);
+const char *fabric_node_name(Arena *a, const Fabric *f, uint32_t node);
+const char *fabric_stream_name(Arena *a, const Image *image, uint32_t stream);
 
 #endif
