@@ -7,6 +7,8 @@
 #ifndef WSEC_IR_GRAPH_H
 #define WSEC_IR_GRAPH_H
 
+#include <stddef.h>
+
 #include "ir/support/arena.h"
 #include "ir/support/diag.h"
 #include "ir/support/dtype.h"
@@ -49,7 +51,7 @@ struct Node {
     const char *name; /* the value's name in the source, or NULL; layers: their name */
     Node **in;
     uint32_t n_in;
-    /* attributes, described once in node_attributes[] (graph.c); zero where unused */
+    /* attributes, described once in node_attributes[]; zero where unused */
     struct {
         int64_t kernel[2], stride[2], padding[2]; /* rows, columns */
         double eps;
@@ -84,6 +86,20 @@ typedef struct OpInfo {
 } OpInfo;
 
 extern const OpInfo op_info[OP_COUNT];
+
+/* The attributes of each operator: for text, comparison and the verifier. ATTR_SHAPE is
+ * attr.shape with attr.shape_rank. */
+typedef enum AttrKind { ATTR_PAIR, ATTR_FLOAT, ATTR_STRING, ATTR_SHAPE, ATTR_BOOL } AttrKind;
+
+typedef struct AttrInfo {
+    Opkind op;
+    const char *name;
+    AttrKind kind;
+    size_t offset; /* in Node */
+} AttrInfo;
+
+extern const AttrInfo node_attributes[];
+extern const size_t n_node_attributes;
 
 int64_t type_elements(const Type *t);
 bool type_equal(const Type *a, const Type *b);

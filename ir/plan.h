@@ -132,6 +132,39 @@ Side plan_side(const Kernel *k, Side canonical);
 /* Extent of the region on the fabric. */
 void plan_extent(const Kernel *k, uint32_t *w, uint32_t *h);
 
+/* What the graph passes leave for the kernels (passes/legal.c and fuse.c hold to it):
+ *   - matmul has become linear; the weights of conv2d and linear are constants; batch_norm is
+ *     gone; the only views left are RESHAPEs that keep the row-major order of elements.
+ *   - kernel MATVEC: anchor linear. With protocol P of stream in[0] and weight [N, K]:
+ *     P.features == K is one result per position (form a); otherwise
+ *     P.rows * P.cols * P.features == K, and the weight's columns are in the stream's
+ *     order [row][column][feature] (form b, one result per sample).
+ *   - kernel CONV: anchor conv2d.  REDUCE: one reduction, no steps.
+ *   - kernel LINE: anchor elementwise, pool or global pool.
+ *   - steps: relu; add sub mul min max with a constant (any shape that broadcasts) or with a
+ *     second stream; behind a conv2d's own chain at most one max_pool or avg_pool, no global
+ *     pool. Behind a pool (anchor or step) only relu and constants follow. Second streams
+ *     have the form of the result; in LINE kernels also 1 x 1 positions of all features,
+ *     against more (received once a sample, held).
+ *   - each of the operands of a binary step may be the chain: plan_chain_operand().
+ * Host tensors: graph inputs and outputs in row-major order. A host stream's protocol comes
+ * from stream->node, which may be a reshape of the input (its elements in the same order), or
+ * what the output is a reshape of. */
+
+/* The same rows, columns, features and dtype as streams. */
+bool protocol_same_form(const Type *a, const Type *b);
+
+/* The node whose stream carries the value of n: n without the views above it; a view of a
+ * graph input is streamed by the host as it is. */
+Node *plan_source(Node *n);
+
+/* Which input of an elementwise step is the running value `prev` of the kernel; for an
+ * anchor (prev NULL) which one comes in by in[0]: the first that is no constant and has the
+ * result's form. */
+uint32_t plan_chain_operand(const Node *n, const Node *prev);
+
+const char *kernel_kind_text(KernelKind kind); /* "matvec", "conv" ... */
+
 /* The protocol of a node's tensor with so many lanes and segments. False where the tensor
  * has no stream form (rank 0, or more than 3). */
 bool protocol_of(const Type *t, uint32_t lanes, uint32_t segs, Protocol *result);
