@@ -163,6 +163,13 @@ bool diag_internal(Diag *d, Span at, const char *format, ...)
     return false;
 }
 
+bool diag_fault(Diag *d, Span at, const char *format, ...)
+{
+    FORWARD(report_error(d, at, "error", format, ap));
+    d->fault = true;
+    return false;
+}
+
 void diag_warning(Diag *d, Span at, const char *format, ...)
 {
     FORWARD(print(d, at, "warning", "\033[1;35m", format, ap));
@@ -183,6 +190,10 @@ int diag_exit_code(const Diag *d)
 {
     if (d->internal)
         return EXIT_INTERNAL;
+    if (d->usage)
+        return EXIT_USAGE;
+    if (d->fault)
+        return EXIT_FAULT;
     if (d->n_errors == 0)
         return EXIT_OK;
     return d->infeasible ? EXIT_INFEASIBLE : EXIT_INPUT;

@@ -52,6 +52,8 @@ typedef struct Diag {
     unsigned max_errors;   /* further errors are counted, not printed; 0 means 20 */
     bool infeasible;       /* an error of "cannot be implemented": exit 3 instead of 1 */
     bool internal;         /* an internal error was reported: exit 4 */
+    bool usage;            /* wrong use was reported: exit 2 */
+    bool fault;            /* a fault in a run was reported: exit 5 */
 } Diag;
 
 /* Exit codes of all tools, documented in README.md. */
@@ -77,6 +79,8 @@ bool diag_infeasible(Diag *d, Span at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool diag_internal(Diag *d, Span at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A fault in a run: deadlock, limit, mismatch. */
+bool diag_fault(Diag *d, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void diag_warning(Diag *d, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void diag_note(Diag *d, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
