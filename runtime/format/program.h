@@ -11,9 +11,10 @@
  *
  * An operation walks up to 4 extents, outermost first, and for every index computes one
  * element, strictly in that order: read the sources, compute, round, write, next. An
- * operation one of whose extents is 0 does nothing, takes no time, and must have no color
- * operand. Opcodes, on elements (f16 operands are widened exactly, arithmetic is f32, the result is
- * rounded once where it is stored or sent; a NaN is stored canonical):
+ * operation one of whose extents is 0 (or below) does nothing, takes no time, and must have
+ * no color operand. Opcodes, on elements (f16 operands are widened exactly, arithmetic is
+ * f32, the result is rounded once where it is stored or sent; a NaN is stored and sent
+ * canonical, by copies too):
  *
  *     copy    dst = a                  also receive, send, fill, convert
  *     add     dst = a + b              with dst == a a running sum; also receive-add-forward
@@ -21,12 +22,13 @@
  *     mul     dst = a * b
  *     min max dst = min/max(a, b)      NaN propagates, -0 below +0
  *     mac     dst = fma(a, b, dst)     dst is f32 memory; one rounding
- *     selgt   dst = a > b ? c : dst    dst is memory
+ *     selgt   dst = a > b ? c : dst    dst is memory, stored whichever way it goes
  *     selge   dst = a >= b ? c : dst
  *     loop n  ... end                  counted; depth at most 4; n may be 0
  *     skip    (no dst) = a             receives a message and drops it
  *
- * i32 elements: copy only (i32 -> i32, or to and from f32), through memory or colors.
+ * i32 elements: copy (i32 -> i32, bits as they are, or to and from f32) and skip only,
+ * through memory or colors.
  *
  * Operands
  *   memory  address in bytes = base + sum_d step[d] * counter[d]
@@ -41,9 +43,11 @@
  *   float   a constant
  *
  * Rules the verifier enforces (program_verify): a destination in memory either is
- * disjoint from a source in memory or has the same descriptor; no two color operands of one
- * operation name the same channel; at most one color destination; loops balance; every
- * channel has one direction; dst == NONE for skip only.
+ * disjoint (operands_disjoint) from a source in memory or has the same descriptor (decided
+ * from the text where all of it is immediate; the checker decides it for a core's data); no
+ * two color operands of one operation name the same channel; at most one color destination;
+ * loops balance; every channel has one direction; dst == NONE for skip only; float
+ * constants are f32 and a NaN among them canonical.
  *
  * Text form, one operation a line (program_print, program_parse; golden tests):
  *
@@ -51,9 +55,31 @@
  *       channel 0 in
  *       channel 1 out
  *       loop d0 {
- *         mac f32 [d1, 1, d2, 6] m[d3 + 24*i0 : 0 0 0 1] <- m[...], c0 held=1   # line 12
+ *         mac [d1, 1, d2, 6] f32 m[d3 + 24*i0 : 0 0 d4 1] <- f16 m[d5 : 0 0 1 9], f16 c0 held=1
+ *         max [1, 1, 1, d6[i0]] f32 m[64 : 0 0 0 1] <- f32 m[64 : 0 0 0 1], 0x1.8p+1 @7
+ *         copy [1, 1, 1, 5] f32 c1 <- f32 m[0 + 20*((d7 + 1*i0) % 3) : 0 0 0 1]
  *       }
  *     }
+ *
+ *     class   = "class" index string "data" "=" number "{" channel* op* "}"
+ *     channel = "channel" number ("in" | "out")            numbered from 0 upwards
+ *     op      = "loop" scalar "{" op* "}" ["@" number]
+ *             | "skip" extents "<-" operand ["@" number]
+ *             | opcode extents operand "<-" operand ("," operand)* ["@" number]
+ *     extents = "[" scalar "," scalar "," scalar "," scalar "]"
+ *     scalar  = number                                     an immediate, may be negative
+ *             | "d" number                                 data word
+ *             | "d" number "[" "i" number "]"              data word number + counter
+ *     operand = dtype "m" "[" scalar term* ":" scalar scalar scalar scalar "]"
+ *             | dtype "c" number ["held" "=" number]
+ *             | float                                      hexadecimal, "inf", "-inf", "nan"
+ *     term    = "+" scalar "*" "i" number                  step of a loop, outermost first
+ *             | "+" scalar "*" "(" "(" scalar ("+" number "*" "i" number)* ")" "%" scalar ")"
+ *
+ * i0 is the counter of the outermost loop. Steps, ring terms and `held` that are immediate 0
+ * are not written. "@" gives the operation's origin. "#" begins a comment up to the line's
+ * end. Strings escape \" and \\ with a backslash and other bytes below space or above ~ as
+ * \xHH. Printing what was printed and parsed gives the same bytes.
  */
 #ifndef WSE_FORMAT_PROGRAM_H
 #define WSE_FORMAT_PROGRAM_H
@@ -163,6 +189,13 @@ bool class_finish(Class *c, const char **why);
  * the arena). Call after class_finish(). */
 bool program_verify(Arena *a, const Class *c, const char **why);
 
+/* The part of program_verify() that concerns one operation. */
+bool op_verify(Arena *a, const Class *c, uint32_t index, const char **why);
+
+/* A core's data against the text: every table that a loop walks lies within the n_data
+ * words. Everything below that takes data, and the interpreter, relies on it. */
+bool program_data_fits(const Class *c, const int32_t *data, const char **why);
+
 void program_print(Text *t, const Class *c, uint32_t index, bool origins);
 bool program_parse(Arena *a, Diag *d, uint32_t file, Class *result); /* one class */
 
@@ -197,29 +230,49 @@ static inline int32_t scalar_value(Scalar s, const int32_t *data, const uint32_t
     }
 }
 
-/* Byte address of element 0 of a memory operand. */
+/* Byte address of element 0 of a memory operand, modulo 2^64; INT64_MIN where there is none
+ * (ring with an offset below 0 or a modulus below 1). */
 int64_t operand_address(const Operand *o, uint32_t depth, const int32_t *data,
                         const uint32_t *counter);
 
-/* Elements of an operation at this point, and words of its message on an operand. */
+/* The bytes [*begin, *end) that a memory operand touches here, if the operation has
+ * elements; both ends are really touched. False where there is no such range in 64 bits. */
+bool operand_range(const Op *op, const Operand *o, const int32_t *data, const uint32_t *counter,
+                   int64_t *begin, int64_t *end);
+
+/* True only if two memory operands of an operation touch no common byte here: their ranges
+ * do not meet, or both keep to different residues modulo all their strides (interleaved).
+ * Or the operation has no elements. */
+bool operands_disjoint(const Op *op, const Operand *x, const Operand *y, const int32_t *data,
+                       const uint32_t *counter);
+
+/* All fields that count for their kind are equal. */
+bool operand_equal(const Operand *x, const Operand *y);
+
+/* Elements of an operation at this point, and words of its message on an operand (0 if that
+ * is no color). Both stop at UINT64_MAX. */
 uint64_t op_elements(const Op *op, const int32_t *data, const uint32_t *counter);
 uint64_t op_message_words(const Op *op, const Operand *o, const int32_t *data,
                           const uint32_t *counter);
 
 /* Set-up and duration (d >= 1, and never less than the words on any one color) of the
- * timing rule, by the machine's tables, stride and bank rules. */
+ * timing rule, by the machine's tables, stride and bank rules (program_cost.c states them).
+ * Both are 0 if the operation has no elements. Never depends on loop counters but through
+ * tables. */
 typedef struct OpTime {
     uint32_t setup, duration;
 } OpTime;
 
 OpTime op_time(const Machine *m, const Op *op, const int32_t *data, const uint32_t *counter);
 
-/* Totals of one iteration of a core, without any waiting: sum of set-up and duration, and
- * the landing of every received message (words / w). Loops whose bodies do not depend on the
- * counter are multiplied, not walked. */
+/* Totals of one iteration of a core, without any waiting. cycles + landing is the time of a
+ * core whose messages all arrive while it is busy with others. Loops whose bodies do not
+ * depend on the counter are multiplied, not walked. False if a table lies beyond the data,
+ * a total exceeds 64 bits or more than 2^24 steps would have to be walked. */
 typedef struct ProgramTotals {
     uint64_t cycles;      /* set-ups and durations */
     uint64_t setup;       /* the set-up part of them */
+    uint64_t landing;     /* words / landing width of every message received, rounded down */
     uint64_t ops;
     uint64_t elements[COST_COUNT];
     uint64_t words_in[PROGRAM_MAX_CHANNELS];    /* by channel, both directions */
