@@ -17,9 +17,9 @@
 #include "runtime/check.h"
 
 enum {
-    MAX_CONFIGS = 1 << 25,    // (router, color) pairs
+    MAX_CONFIGS = 1 << 24,    // (router, color) pairs
     MAX_CORES = 1 << 22,
-    MAX_DATA_WORDS = 1 << 28, // data words of all cores, shared ones once
+    MAX_DATA_WORDS = 1 << 27, // data words of all cores, shared ones once
     ENOUGH = 20,              // errors after which a phase gives up
     UP = SIDE_COUNT,          // in a link's key: from a core up into its router
 };
@@ -299,13 +299,13 @@ static void check_tensors(Builder *b)
         bool good = t->dtype < DT_COUNT && t->rank >= 1 && t->rank <= IMAGE_MAX_RANK;
         uint64_t bytes = good ? dtype_bytes((DType)t->dtype) : 1;
         for (uint32_t k = 0; good && k < t->rank; k++) {
-            good = t->extent[k] > 0 && t->extent[k] < (1u << 31) / bytes;
+            good = t->extent[k] > 0 && t->extent[k] <= (1u << 28) / bytes;
             bytes *= t->extent[k];
         }
         if (!good)
             check_fail(b->d, CHECK_TENSOR,
                        "'%s' has element type %" PRIu32 ", rank %" PRIu32
-                       ", extents out of range, or 2^31 bytes or more",
+                       ", extents out of range, or more than 2^28 bytes",
                        t->name, t->dtype, t->rank);
     }
 }
