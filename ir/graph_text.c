@@ -496,8 +496,8 @@ static bool read_node(Reader *r)
                               (long long)n_literal, (long long)type_elements(&n->type));
         float *value = arena_array(r->arena, float, (size_t)n_literal);
         for (int64_t i = 0; i < n_literal; i++)
-            value[i] = n->type.dtype == DT_F16 ? f32_from_f16(f16_from_f32(literal[i]))
-                                               : literal[i];
+            value[i] =
+                n->type.dtype == DT_F16 ? f32_from_f16(f16_from_f32(literal[i])) : literal[i];
         n->value = value;
     }
     return read_tail(r, n);

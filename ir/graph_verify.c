@@ -84,8 +84,7 @@ static bool check_value(const Verifier *v, const Node *n)
         return true;
     int64_t elements = type_elements(&n->type);
     for (int64_t i = 0; i < elements; i++)
-        if (n->value[i] == n->value[i] &&
-            f32_from_f16(f16_from_f32(n->value[i])) != n->value[i])
+        if (n->value[i] == n->value[i] && f32_from_f16(f16_from_f32(n->value[i])) != n->value[i])
             return broken(v, n, "a value is not a number of f16");
     return true;
 }

@@ -130,8 +130,8 @@ static bool slide(Diag *d, Node *n)
                               op_text(n), (long long)p, axis_name[i], (long long)k - 1,
                               (long long)k);
         if (size + 2 * p < k) {
-            diag_error(d, n->span, "%s: kernel has %lld %s, the padded image only %lld",
-                       op_text(n), (long long)k, axis_name[i], (long long)(size + 2 * p));
+            diag_error(d, n->span, "%s: kernel has %lld %s, the padded image only %lld", op_text(n),
+                       (long long)k, axis_name[i], (long long)(size + 2 * p));
             note_operand(d, n, 0, "image");
             return false;
         }
@@ -186,8 +186,7 @@ static bool infer_matmul(Diag *d, Node *n)
         return false;
     const Type *x = &n->in[0]->type, *w = &n->in[1]->type;
     if (w->rank != 2) {
-        diag_error(d, n->span, "matmul: right operand must be [K, N], is %s",
-                   text_of(d, n->in[1]));
+        diag_error(d, n->span, "matmul: right operand must be [K, N], is %s", text_of(d, n->in[1]));
         note_operand(d, n, 1, "right operand");
         return false;
     }

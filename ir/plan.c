@@ -75,11 +75,11 @@ bool protocol_same_form(const Type *a, const Type *b)
            p.rows == q.rows && p.cols == q.cols && p.features == q.features;
 }
 
-Node *plan_source(Node *n)
+Node *plan_source(const Node *n)
 {
     while ((op_info[n->op].flags & OPF_VIEW) && n->in[0]->op != OP_INPUT)
         n = n->in[0];
-    return n;
+    return (Node *)n;
 }
 
 uint32_t plan_chain_operand(const Node *n, const Node *prev)
@@ -91,6 +91,15 @@ uint32_t plan_chain_operand(const Node *n, const Node *prev)
             return i;
     }
     return 0;
+}
+
+KernelKind kernel_kind_of(const Node *anchor)
+{
+    if (anchor->op == OP_CONV2D)
+        return KERNEL_CONV;
+    if (op_info[anchor->op].flags & OPF_KERNEL)
+        return KERNEL_MATVEC;
+    return op_info[anchor->op].flags & OPF_REDUCE ? KERNEL_REDUCE : KERNEL_LINE;
 }
 
 static const char *const kind_text[KERNEL_KIND_COUNT] = {

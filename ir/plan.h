@@ -156,13 +156,14 @@ bool protocol_same_form(const Type *a, const Type *b);
 
 /* The node whose stream carries the value of n: n without the views above it; a view of a
  * graph input is streamed by the host as it is. */
-Node *plan_source(Node *n);
+Node *plan_source(const Node *n);
 
 /* Which input of an elementwise step is the running value `prev` of the kernel; for an
  * anchor (prev NULL) which one comes in by in[0]: the first that is no constant and has the
  * result's form. */
 uint32_t plan_chain_operand(const Node *n, const Node *prev);
 
+KernelKind kernel_kind_of(const Node *anchor);
 const char *kernel_kind_text(KernelKind kind); /* "matvec", "conv" ... */
 
 /* The protocol of a node's tensor with so many lanes and segments. False where the tensor

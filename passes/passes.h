@@ -21,6 +21,9 @@ typedef struct PassContext {
     } options;
 } PassContext;
 
+#define PASS(id, doc) bool pass_##id(PassContext *cx);
+#include "passes/passes.def"
+
 typedef struct PipelineOptions {
     const char *print_after;  /* pass name or "all" */
     bool verify_each;
