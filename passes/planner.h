@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/planner.h - what sizing, placement and routing share; nobody else includes it.
+ *
+ * The router keeps what is taken of the fabric as a stack of boxes: kernels' regions and
+ * bundles' segments, each with its colors and the words a sample that leave every router of
+ * it by each side. Pushing and popping makes it an oracle for placement; nothing here
+ * has a cell per core, so costs grow with kernels and streams. */
+#ifndef WSEC_PASSES_PLANNER_H
+#define WSEC_PASSES_PLANNER_H
+
+#include "backend/kernels/kernel.h"
+#include "passes/passes.h"
+
+typedef struct Box {
+    int32_t x0, y0, x1, y1; /* inclusive; empty if x1 < x0 */
+} Box;
+
+static inline bool box_meet(Box a, Box b)
+{
+    return a.x0 <= b.x1 && b.x0 <= a.x1 && a.y0 <= b.y1 && b.y0 <= a.y1;
+}
+Box plan_box(const Kernel *k); /* its region */
+
+typedef struct Taken {
+    Box box;
+    uint32_t colors;  /* in use somewhere in the box */
+    uint64_t load[4]; /* words a sample, by the side they leave a router */
+    int32_t stream;   /* -1: the kernel's own */
+} Taken;
+
+typedef struct PortUse {
+    Side side;
+    int32_t y;
+    int32_t stream;
+} PortUse;
+
+/* Why the last stream could not be routed, for messages. */
+typedef struct RouteFailure {
+    uint32_t stream;
+    uint32_t shapes;   /* geometrically possible ways looked at */
+    uint32_t no_color; /* of them: without a free color, */
+    uint32_t no_link;  /* with an overloaded link */
+    uint32_t colors;   /* the mask of colors in the way of the last one */
+    uint64_t load;     /* words a sample of the fullest link met */
+    bool no_ports;
+} RouteFailure;
+
+typedef struct KernelEdges KernelEdges;
+
+typedef struct Router {
+    Arena *arena; /* of everything it allocates, streams' lanes included */
+    Plan *plan;
+    VEC(Taken) taken;
+    VEC(PortUse) ports;
+    KernelEdges *edges; /* by kernel and mirror, asked once */
+    uint64_t limit;     /* words a sample on a link */
+    RouteFailure failure;
+} Router;
+
+typedef struct RouterMark {
+    size_t taken, ports;
+} RouterMark;
+
+Router *router_create(Arena *a, Plan *plan, uint64_t limit);
+void router_add_kernel(Router *r, const Kernel *k); /* its region, once placed */
+/* Finds the cheapest way, sets the stream's routing fields. *cost: hops of a lane and a
+ * charge per turn. effort 0 .. 2: how many turns and tracks are tried. */
+bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost);
+RouterMark router_mark(const Router *r);
+void router_rewind(Router *r, RouterMark mark);
+/* The edge of a kernel on the fabric: its cells by lane (x, y) and the travel there. */
+bool router_edge(Router *r, const Kernel *k, int input /* -1: out */, Side *travel,
+                 uint32_t *lanes, int32_t **x, int32_t **y);
+/* The fullest link, in words a sample. */
+uint64_t router_peak(const Router *r, Box *where, Side *side);
+
+/* All streams of a placed plan; tries several orders. NULL failure: it worked. */
+bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router);
+uint64_t plan_target(const Plan *plan); /* cycles a sample of the slowest kernel or the ports */
+uint64_t plan_host_words(const Plan *plan);
+uint64_t stream_words(const Stream *s); /* of the fullest lane, a sample */
+uint32_t plan_cores(const Plan *plan);
+uint32_t plan_core_limit(const PassContext *cx);
+
+/* Words a sample that links may carry: the target, twice that, any. */
+uint64_t plan_link_limit(const Plan *plan, unsigned step);
+void route_explain(PassContext *cx, const RouteFailure *f); /* notes behind an error */
+
+/* Sizing: chooses shapes for at most `budget` cores and puts adapters in; called again it
+ * takes its earlier adapters out first. False with *least, what the smallest choice needs
+ * (0: some kernel has no shape at all); errors are reported if `report`. */
+bool plan_size(PassContext *cx, uint64_t budget, bool report, uint64_t *least);
+
+/* Placement: rectangles for shapes and edges. False: none found by this variant. */
+typedef struct PlaceFailure {
+    const Kernel *kernel; /* the farthest one that found no place */
+    RouteFailure route;
+} PlaceFailure;
+bool plan_place(PassContext *cx, unsigned variant, PlaceFailure *failure);
+
+bool pass_size(PassContext *cx);
+bool pass_place(PassContext *cx);
+bool pass_route(PassContext *cx);
+bool pass_buffers(PassContext *cx);
+
+#endif
