@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads, parses and expands a model.
+#include "frontend/frontend.h"
+
+#include <string.h>
+
+#include "frontend/expand.h"
+#include "frontend/parse.h"
+#include "ir/support/io.h"
+
+static bool check_models(Diag *d, uint32_t file, const Ast *ast)
+{
+    const ModelVec *models = &ast->models;
+    const Source *s = &d->sources[file - 1];
+    if (models->n == 1)
+        return true;
+    if (models->n > 1) {
+        diag_error(d, models->data[1]->name.span, "a file holds one model; this is another one");
+        diag_note(d, models->data[0]->name.span, "the first one is here");
+        return false;
+    }
+    if (s->len == 0)
+        return diag_error(d, (Span){0}, "'%s' is empty", s->name);
+    return diag_error(d, (Span){0}, "'%s' declares no model; write model NAME(INPUT: f32[..]) "
+                      "-> OUTPUT { .. }", s->name);
+}
+
+bool frontend_compile_text(Arena *a, Diag *d, const char *name, const char *text, size_t len,
+                           const Define *defines, size_t n_defines, Graph **result)
+{
+    if (len > SOURCE_MAX_BYTES)
+        return diag_error(d, (Span){0}, "'%s' has more than %d bytes", name, SOURCE_MAX_BYTES);
+    Arena scratch = {0};
+    uint32_t file = diag_add_source(d, name, text, len);
+    Ast ast = {0};
+    symbols_init(&ast.symbols, &scratch);
+    bool ok = parse_model(&scratch, d, file, &ast) && check_models(d, file, &ast);
+    if (ok) {
+        Expander x = {.arena = &scratch, .diag = d, .ast = &ast};
+        x.model = ast.models.data[0];
+        x.graph = graph_create(a, x.model->name.symbol->text);
+        ok = expand(&x, defines, n_defines);
+        *result = x.graph;
+    }
+    arena_free(&scratch);
+    return ok;
+}
+
+bool frontend_compile(Arena *a, Diag *d, const char *path, const Define *defines,
+                      size_t n_defines, Graph **result)
+{
+    Bytes bytes;
+    if (!io_read(d, path, SOURCE_MAX_BYTES, &bytes))
+        return false;
+    const char *name = strcmp(path, "-") == 0 ? "<stdin>" : path;
+    bool ok = frontend_compile_text(a, d, name, (const char *)bytes.data, bytes.len, defines,
+                                    n_defines, result);
+    bytes_free(&bytes);
+    return ok;
+}
