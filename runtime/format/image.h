@@ -202,11 +202,19 @@ typedef struct Image {
     const uint8_t *data; /* weights */
     uint64_t data_bytes;
     NativeCode native;
-    uint8_t digest[32];  /* of the file; set by write and read */
+    uint8_t digest[32];  /* of the file; set by image_read() */
 } Image;
 
 /* Serialises; the result is on the heap (bytes_free). Deterministic. */
 void image_write(const Image *image, Bytes *result);
+
+/* SHA-256 of the programs section that image_write() will write: what native code is bound
+ * to. Depends on the class texts alone (names left out, origins' numbers not). */
+void image_programs_digest(const Image *image, uint8_t digest[32]);
+
+/* Recomputes all digests of a file in place, after a deliberate change of its bytes. False if
+ * the frame of the file (headers, sections' places) is not that of an image. */
+bool image_rehash(Bytes *file);
 
 /* Reads and bounds-checks every count, index and string against the bytes that are there,
  * and verifies all digests. Reports to d with `path`. `bytes` must outlive the image (data
