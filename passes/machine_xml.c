@@ -512,7 +512,7 @@ bool machine_load(Diag *d, const char *name_or_file, Machine *result)
     bool path = strchr(name_or_file, '/') || strcmp(name_or_file, "-") == 0 ||
                 (len > 4 && strcmp(name_or_file + len - 4, ".xml") == 0);
     if (!path) {
-        const char *known[16];
+        const char *known[16] = {NULL};
         size_t n = 0;
         Arena a = {0};
         for (const MachineFile *f = machine_files; f->name && n < COUNT(known); f++) {

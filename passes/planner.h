@@ -98,9 +98,4 @@ typedef struct PlaceFailure {
 } PlaceFailure;
 bool plan_place(PassContext *cx, unsigned variant, PlaceFailure *failure);
 
-bool pass_size(PassContext *cx);
-bool pass_place(PassContext *cx);
-bool pass_route(PassContext *cx);
-bool pass_buffers(PassContext *cx);
-
 #endif

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/passes/test_planner.c - sizing, placement and routing on made-up kernels.
+ *
+ * What the planner made is judged router by router by a small checker of this file that
+ * knows only the frames of ir/plan.h: regions disjoint, lanes continuous from core to core,
+ * one use per router and color, lane 0 leftmost, one port a row. */
+#include <CUnit/Basic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ir/support/rng.h"
+#include "passes/planner.h"
+
+typedef struct Net {
+    Arena arena;
+    Diag diag;
+    Machine machine;
+    Graph graph;
+    Plan plan;
+    PassContext cx;
+} Net;
+
+static void net_init(Net *n, const char *machine)
+{
+    memset(n, 0, sizeof *n);
+    diag_init(&n->diag, "test");
+    n->diag.out = tmpfile();
+    CU_ASSERT_TRUE_FATAL(machine_load(&n->diag, machine, &n->machine));
+    n->graph.name = "net";
+    n->graph.arena = &n->arena;
+    n->plan = (Plan){.arena = &n->arena, .graph = &n->graph, .machine = &n->machine};
+    n->cx = (PassContext){.diag = &n->diag,
+                          .graph = &n->graph,
+                          .plan = &n->plan,
+                          .machine = &n->machine,
+                          .arena = &n->arena};
+    n->cx.options.slack = 0.05;
+}
+
+static void net_finish(Net *n)
+{
+    fclose(n->diag.out);
+    diag_finish(&n->diag);
+    arena_free(&n->arena);
+}
+
+static bool said(Net *n, const char *text)
+{
+    static char buffer[1 << 16];
+    rewind(n->diag.out);
+    size_t len = fread(buffer, 1, sizeof buffer - 1, n->diag.out);
+    buffer[len] = '\0';
+    if (strstr(buffer, text))
+        return true;
+    printf("not said: %s\nbut: %s\n", text, buffer);
+    return false;
+}
+
+static Node *node(Net *n, Opkind op, int64_t rows, int64_t cols, int64_t features)
+{
+    Node *v = arena_new(&n->arena, Node);
+    v->op = op;
+    v->type.dtype = DT_F32;
+    v->type.rank = cols ? 3 : rows ? 2 : 1;
+    int64_t e[3] = {rows, cols, features};
+    memcpy(v->type.extent, e + 3 - v->type.rank, (size_t)v->type.rank * sizeof *e);
+    return v;
+}
+
+static Kernel *kernel(Net *n, KernelKind kind, Node *value)
+{
+    Kernel *k = arena_new(&n->arena, Kernel);
+    k->id = (uint32_t)n->plan.kernels.n;
+    k->kind = kind;
+    k->name = arena_printf(&n->arena, "k%u", k->id);
+    k->anchor = k->result = value;
+    vec_push(&n->arena, &n->plan.kernels, k);
+    return k;
+}
+
+static Stream *stream(Net *n, Kernel *from, Kernel *to, Node *value)
+{
+    Stream *s = arena_new(&n->arena, Stream);
+    s->id = (uint32_t)n->plan.streams.n;
+    s->from = from ? (int32_t)from->id : PLAN_HOST;
+    s->to = to ? (int32_t)to->id : PLAN_HOST;
+    s->name = arena_printf(&n->arena, "%s -> %s", from ? from->name : "host",
+                           to ? to->name : "host");
+    s->node = value;
+    s->slots = 2;
+    protocol_of(&value->type, 0, 1, &s->protocol);
+    if (from)
+        from->out[from->n_out++] = s->id;
+    if (to) {
+        s->to_input = to->n_in;
+        to->in[to->n_in++] = s->id;
+    }
+    vec_push(&n->arena, &n->plan.streams, s);
+    return s;
+}
+
+static void net_mlp(Net *n, const char *machine, unsigned layers, int64_t width)
+{
+    net_init(n, machine);
+    Node *x = node(n, OP_INPUT, 0, 0, 2 * width);
+    Kernel *last = NULL;
+    for (unsigned i = 0; i < layers; i++) {
+        Node *y = node(n, OP_LINEAR, 0, 0, i + 1 == layers ? 10 : width);
+        Kernel *k = kernel(n, KERNEL_MATVEC, y);
+        stream(n, last, k, x);
+        last = k;
+        x = y;
+    }
+    stream(n, last, NULL, x);
+}
+
+/* conv -> [conv -> conv + residual] x blocks -> line -> matvec */
+static void net_residual(Net *n, const char *machine, unsigned blocks)
+{
+    net_init(n, machine);
+    Node *x = node(n, OP_INPUT, 12, 12, 3), *y = node(n, OP_CONV2D, 12, 12, 16);
+    Kernel *last = kernel(n, KERNEL_CONV, y);
+    stream(n, NULL, last, x);
+    for (unsigned i = 0; i < blocks; i++) {
+        Kernel *a = kernel(n, KERNEL_CONV, y), *b = kernel(n, KERNEL_CONV, y);
+        stream(n, last, a, y);
+        stream(n, a, b, y);
+        stream(n, last, b, y);
+        last = b;
+    }
+    Node *pool = node(n, OP_GLOBAL_AVG_POOL, 0, 0, 16), *out = node(n, OP_LINEAR, 0, 0, 10);
+    Kernel *line = kernel(n, KERNEL_LINE, pool), *fc = kernel(n, KERNEL_MATVEC, out);
+    stream(n, last, line, y);
+    stream(n, line, fc, pool);
+    stream(n, fc, NULL, out);
+}
+
+static bool plan_all(Net *n)
+{
+    return pass_size(&n->cx) && pass_place(&n->cx) && pass_route(&n->cx) && pass_buffers(&n->cx);
+}
+
+/* ---- the checker ---- */
+
+typedef struct Judge {
+    Net *net;
+    int16_t *stream; /* by router and color: who uses it, + 1 */
+    unsigned bad;
+} Judge;
+
+static void judge_bad(Judge *j, const char *what, const Stream *s, int x, int y)
+{
+    if (j->bad++ < 5)
+        printf("\n  %s: stream %s at (%d, %d)", what, s ? s->name : "-", x, y);
+}
+
+static void judge_use(Judge *j, const Stream *s, int x, int y, bool again)
+{
+    const Machine *m = &j->net->machine;
+    if (x < 0 || y < 0 || x >= (int)m->width || y >= (int)m->height) {
+        judge_bad(j, "off the fabric", s, x, y);
+        return;
+    }
+    int16_t *at = &j->stream[((size_t)y * m->width + (size_t)x) * m->colors + s->color];
+    if (*at && (*at != (int16_t)(s->id + 1) || !again))
+        judge_bad(j, "router and color used twice", s, x, y);
+    *at = (int16_t)(s->id + 1);
+}
+
+static bool judge_inside(const Kernel *k, int x, int y)
+{
+    Box b = plan_box(k);
+    return x >= b.x0 && x <= b.x1 && y >= b.y0 && y <= b.y1;
+}
+
+static void judge_edge(const Kernel *k, Edge e, bool out, uint32_t lane, int *x, int *y, Side *travel)
+{
+    uint32_t cx, cy, fx, fy, p = e.position[lane];
+    switch (e.travel) {
+    case SIDE_E:
+        cx = out ? k->shape.w - 1 : 0;
+        cy = p;
+        break;
+    case SIDE_W:
+        cx = out ? 0 : k->shape.w - 1;
+        cy = p;
+        break;
+    case SIDE_S:
+        cx = p;
+        cy = out ? k->shape.h - 1 : 0;
+        break;
+    default:
+        cx = p;
+        cy = out ? 0 : k->shape.h - 1;
+        break;
+    }
+    plan_to_fabric(k, cx, cy, &fx, &fy);
+    *x = (int)fx;
+    *y = (int)fy;
+    *travel = plan_side(k, e.travel);
+}
+
+static void judge_stream(Judge *j, const Stream *s)
+{
+    Net *n = j->net;
+    const Kernel *from = s->from == PLAN_HOST ? NULL : n->plan.kernels.data[s->from];
+    const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
+    Edge out = {0}, in = {0};
+    if (from)
+        kernel_edge_out(&n->arena, from, &out);
+    if (to)
+        kernel_edge_in(&n->arena, to, s->to_input, &in);
+    if ((from && out.lanes != s->protocol.lanes) || (to && in.lanes != s->protocol.lanes))
+        judge_bad(j, "lanes differ", s, 0, 0);
+    if (s->color >= n->machine.colors - n->machine.reserved_colors)
+        judge_bad(j, "no such color", s, 0, 0);
+    /* Colors in regions: the kernel's own ones and the whole of the consumer's. */
+    for (size_t i = 0; i < n->plan.kernels.n; i++) {
+        const Kernel *k = n->plan.kernels.data[i];
+        if ((k == from || k == to) && kernel_own_colors(k) >> s->color & 1)
+            judge_bad(j, "a kernel's own color", s, (int)k->x, (int)k->y);
+    }
+    for (uint32_t l = 0; l < s->protocol.lanes; l++) {
+        int x = (int)s->start_x[l], y = (int)s->start_y[l], ex, ey;
+        Side travel = SIDE_E, enter = SIDE_E;
+        if (from) {
+            judge_edge(from, out, true, l, &ex, &ey, &travel);
+            if (ex != x || ey != y)
+                judge_bad(j, "does not start at its core", s, x, y);
+            judge_use(j, s, x, y, false);
+        } else {
+            travel = side_opposite(s->port_side);
+            if (y != (int)s->port_y[l] ||
+                x != (s->port_side == SIDE_W ? 0 : (int)n->machine.width - 1))
+                judge_bad(j, "does not start at its port", s, x, y);
+            if (s->n_segments)
+                judge_use(j, s, x, y, false);
+            else if (!to || !judge_inside(to, x, y))
+                judge_bad(j, "port router belongs to nobody", s, x, y);
+        }
+        if (s->n_segments && s->segments[0].side != travel)
+            judge_bad(j, "leaves by another side", s, x, y);
+        for (uint32_t i = 0; i < s->n_segments; i++) {
+            Side d = s->segments[i].side;
+            int goal = (int)s->segments[i].to[l];
+            for (int steps = 0; (side_dx(d) ? x : y) != goal; steps++) {
+                x += side_dx(d);
+                y += side_dy(d);
+                if (steps > 5000) {
+                    judge_bad(j, "runs away", s, x, y);
+                    return;
+                }
+                judge_use(j, s, x, y, false);
+                if ((from && judge_inside(from, x, y)) || (to && judge_inside(to, x, y)))
+                    judge_bad(j, "crosses its own kernel", s, x, y);
+                for (size_t k = 0; k < n->plan.kernels.n; k++)
+                    if (judge_inside(n->plan.kernels.data[k], x, y) &&
+                        kernel_own_colors(n->plan.kernels.data[k]) >> s->color & 1)
+                        judge_bad(j, "own color of a kernel below", s, x, y);
+            }
+            travel = d;
+        }
+        if (to) {
+            judge_edge(to, in, false, l, &ex, &ey, &enter);
+            bool inside = !from && s->n_segments == 0;
+            if (x + (inside ? 0 : side_dx(enter)) != ex || y + (inside ? 0 : side_dy(enter)) != ey)
+                judge_bad(j, "does not reach its kernel", s, x, y);
+            if (s->n_segments && s->segments[s->n_segments - 1].side != enter)
+                judge_bad(j, "enters by another side", s, x, y);
+        } else {
+            if (x != (s->port_side == SIDE_W ? 0 : (int)n->machine.width - 1) ||
+                y != (int)s->port_y[l])
+                judge_bad(j, "does not reach its port", s, x, y);
+            if (travel != s->port_side)
+                judge_bad(j, "leaves the fabric by another side", s, x, y);
+        }
+        if (l > 0) { /* lane l stands to the right of lane l - 1 where it arrives */
+            Side d = to ? enter : s->port_side;
+            int px = 0, py = 0;
+            Side same;
+            if (to) {
+                judge_edge(to, in, false, l - 1, &px, &py, &same);
+            } else {
+                px = x;
+                py = (int)s->port_y[l - 1];
+                ex = x;
+                ey = y;
+            }
+            int right = d == SIDE_E ? ey - py : d == SIDE_W ? py - ey : d == SIDE_S ? px - ex : ex - px;
+            if (right <= 0)
+                judge_bad(j, "lanes out of order", s, x, y);
+        }
+    }
+    if (to) {
+        Box b = plan_box(to);
+        for (int y = b.y0; y <= b.y1; y++)
+            for (int x = b.x0; x <= b.x1; x++)
+                judge_use(j, s, x, y, false);
+    }
+}
+
+static bool judged_good(Net *n)
+{
+    const Machine *m = &n->machine;
+    Judge j = {.net = n};
+    j.stream = calloc((size_t)m->width * m->height * m->colors, sizeof *j.stream);
+    for (size_t i = 0; i < n->plan.kernels.n; i++) {
+        const Kernel *k = n->plan.kernels.data[i];
+        Box b = plan_box(k);
+        if (b.x0 < 0 || b.y0 < 0 || b.x1 >= (int)m->width || b.y1 >= (int)m->height)
+            judge_bad(&j, "region off the fabric", NULL, b.x0, b.y0);
+        for (size_t o = 0; o < i; o++)
+            if (box_meet(b, plan_box(n->plan.kernels.data[o])))
+                judge_bad(&j, "regions overlap", NULL, b.x0, b.y0);
+    }
+    for (size_t i = 0; i < n->plan.streams.n; i++) {
+        const Stream *s = n->plan.streams.data[i];
+        judge_stream(&j, s);
+        for (size_t o = 0; o < i && s->port_y; o++) {
+            const Stream *t = n->plan.streams.data[o];
+            for (uint32_t a = 0; t->port_y && a < t->protocol.lanes; a++)
+                for (uint32_t b = 0; b < s->protocol.lanes; b++)
+                    if (t->port_side == s->port_side && t->port_y[a] == s->port_y[b])
+                        judge_bad(&j, "port used twice", s, 0, (int)s->port_y[b]);
+        }
+    }
+    free(j.stream);
+    return j.bad == 0;
+}
+
+/* ---- tests ---- */
+
+static void expect_plan(Net *n)
+{
+    bool good = plan_all(n);
+    CU_ASSERT_TRUE(good);
+    if (good) {
+        CU_ASSERT_TRUE(judged_good(n));
+    } else {
+        said(n, "?");
+    }
+}
+
+static void test_chain_tiny(void)
+{
+    for (unsigned layers = 1; layers <= 4; layers++) {
+        Net n;
+        net_mlp(&n, "tiny-8x8", layers, 16);
+        expect_plan(&n);
+        net_finish(&n);
+    }
+}
+
+static void test_chain(void)
+{
+    static const char *const machines[] = {"wse2-64x64", "wse2"};
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned layers = 1; layers <= 12; layers += 3) {
+            Net n;
+            net_mlp(&n, machines[i], layers, 96);
+            expect_plan(&n);
+            net_finish(&n);
+        }
+    }
+}
+
+static void test_residual(void)
+{
+    for (unsigned blocks = 1; blocks <= 4; blocks++) {
+        Net n;
+        net_residual(&n, blocks == 1 ? "wse2-64x64" : "wse2", blocks);
+        expect_plan(&n);
+        /* Two convolutions hold back two rows each: the way around must hold them. */
+        const Kernel *join = n.plan.kernels.data[2];
+        CU_ASSERT_TRUE(n.plan.streams.data[join->in[1]]->slots >= 2 + 4);
+        CU_ASSERT_EQUAL(n.plan.streams.data[join->in[0]]->slots, 2);
+        net_finish(&n);
+    }
+}
+
+static void test_max_cores(void)
+{
+    Net a, b;
+    net_mlp(&a, "wse2", 3, 96);
+    net_mlp(&b, "wse2", 3, 96);
+    b.cx.options.max_cores = 60;
+    expect_plan(&a);
+    expect_plan(&b);
+    CU_ASSERT_TRUE(plan_cores(&b.plan) <= 60);
+    CU_ASSERT_TRUE(plan_cores(&a.plan) > 60);
+    CU_ASSERT_TRUE(plan_target(&a.plan) < plan_target(&b.plan));
+    net_finish(&a);
+    net_finish(&b);
+}
+
+static void test_same_twice(void)
+{
+    Text t[2] = {{0}, {0}};
+    for (unsigned i = 0; i < 2; i++) {
+        Net n;
+        net_residual(&n, "wse2-64x64", 2);
+        expect_plan(&n);
+        plan_print(&t[i], &n.plan);
+        net_finish(&n);
+    }
+    CU_ASSERT_STRING_EQUAL(t[0].data, t[1].data);
+    text_free(&t[0]);
+    text_free(&t[1]);
+}
+
+/* Random shapes, orientations and places: whatever the router accepts must be right. */
+static void test_router_random(void)
+{
+    Rng rng = {7};
+    unsigned routed = 0;
+    for (unsigned round = 0; round < 300; round++) {
+        Net n;
+        net_mlp(&n, round % 3 ? "wse2-64x64" : "tiny-8x8", 2 + round % 3, 16);
+        uint32_t side = n.machine.width;
+        bool placed = true;
+        uint32_t lanes = 1 + rng_below(&rng, round % 3 ? 6 : 2);
+        for (size_t i = 0; i < n.plan.kernels.n && placed; i++) {
+            Kernel *k = n.plan.kernels.data[i];
+            uint32_t out = 1 + rng_below(&rng, round % 3 ? 6 : 2);
+            k->shape = (Shape){.lanes_in = lanes, .lanes_out = out, .split = 1 + rng_below(&rng, 2),
+                               .segs_out = 1};
+            kernel_shape(&n.arena, k, &n.plan.streams.data[k->in[0]]->protocol, &n.machine,
+                         &k->shape);
+            n.plan.streams.data[k->in[0]]->protocol.lanes = lanes;
+            n.plan.streams.data[k->out[0]]->protocol.lanes = lanes = out;
+            placed = false;
+            for (unsigned t = 0; t < 30 && !placed; t++) {
+                uint32_t w, h;
+                k->turn = rng_below(&rng, 4);
+                k->mirror = rng_below(&rng, 2);
+                plan_extent(k, &w, &h);
+                if (w > side || h > side)
+                    break;
+                k->x = rng_below(&rng, side - w + 1);
+                k->y = rng_below(&rng, side - h + 1);
+                placed = true;
+                for (size_t o = 0; o < i; o++)
+                    placed = placed && !box_meet(plan_box(k), plan_box(n.plan.kernels.data[o]));
+            }
+        }
+        Router *r;
+        if (placed && plan_route(&n.plan, &n.arena, UINT64_MAX / 4, &r)) {
+            routed++;
+            CU_ASSERT_TRUE(judged_good(&n));
+        }
+        net_finish(&n);
+    }
+    CU_ASSERT_TRUE(routed > 150);
+}
+
+static void test_infeasible(void)
+{
+    Net n;
+    net_mlp(&n, "tiny-8x8", 2, 20000); /* memory of every core */
+    CU_ASSERT_FALSE(plan_all(&n));
+    CU_ASSERT_EQUAL(diag_exit_code(&n.diag), EXIT_INFEASIBLE);
+    CU_ASSERT_TRUE(said(&n, "kernel 'k0' needs "));
+    CU_ASSERT_TRUE(said(&n, "bytes too many"));
+    CU_ASSERT_TRUE(said(&n, "would help"));
+    net_finish(&n);
+
+    net_mlp(&n, "tiny-8x8", 70, 16); /* a core each is more than there are */
+    CU_ASSERT_FALSE(plan_all(&n));
+    CU_ASSERT_TRUE(said(&n, "cores at least, 64 may be used"));
+    net_finish(&n);
+
+    net_mlp(&n, "wse2-64x64", 2, 96);
+    n.machine.colors = n.machine.reserved_colors + 2; /* chains take both */
+    CU_ASSERT_FALSE(plan_all(&n));
+    CU_ASSERT_EQUAL(diag_exit_code(&n.diag), EXIT_INFEASIBLE);
+    CU_ASSERT_TRUE(said(&n, "had none of the 2 colors free"));
+    net_finish(&n);
+
+    net_residual(&n, "wse2", 1);
+    n.machine.queues_in = 2; /* two streams and a chain */
+    CU_ASSERT_FALSE(plan_all(&n));
+    CU_ASSERT_TRUE(said(&n, "needs 3 incoming"));
+    net_finish(&n);
+}
+
+int main(void)
+{
+    CU_initialize_registry();
+    CU_pSuite s = CU_add_suite("planner", NULL, NULL);
+    CU_add_test(s, "chains on a tiny fabric", test_chain_tiny);
+    CU_add_test(s, "chains", test_chain);
+    CU_add_test(s, "residuals", test_residual);
+    CU_add_test(s, "max_cores", test_max_cores);
+    CU_add_test(s, "same twice", test_same_twice);
+    CU_add_test(s, "router, random places", test_router_random);
+    CU_add_test(s, "infeasible", test_infeasible);
+    CU_basic_run_tests();
+    unsigned failed = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failed != 0;
+}
