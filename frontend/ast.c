@@ -35,8 +35,12 @@ Symbol *symbol_intern(SymbolTable *t, const char *text, size_t len)
     if (*slot)
         return *slot;
     Symbol *s = arena_new(t->arena, Symbol);
-    *s = (Symbol){.text = arena_strdup(t->arena, text, len), .len = len,
-                  .op = -1, .builtin = -1, .kind = -1, .dtype = -1};
+    *s = (Symbol){.text = arena_strdup(t->arena, text, len),
+                  .len = len,
+                  .op = -1,
+                  .builtin = -1,
+                  .kind = -1,
+                  .dtype = -1};
     *slot = s;
     if (++t->n * 2 > t->cap) {
         Symbol **grown = arena_array(t->arena, Symbol *, t->cap * 2);
@@ -51,8 +55,8 @@ Symbol *symbol_intern(SymbolTable *t, const char *text, size_t len)
 
 void symbols_init(SymbolTable *t, Arena *a)
 {
-    *t = (SymbolTable){.arena = a, .cap = FIRST_SLOTS,
-                       .slots = arena_array(a, Symbol *, FIRST_SLOTS)};
+    *t = (SymbolTable){
+        .arena = a, .cap = FIRST_SLOTS, .slots = arena_array(a, Symbol *, FIRST_SLOTS)};
     for (int i = 0; i < OP_COUNT; i++)
         if (!(op_info[i].flags & OPF_LEAF))
             symbol_intern(t, op_info[i].text, strlen(op_info[i].text))->op = (int8_t)i;

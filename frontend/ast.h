@@ -35,7 +35,7 @@ typedef enum Kind {
 #define KIND(id, text, phrase) KIND_##id,
     KIND_TABLE(KIND)
 #undef KIND
-    KIND_COUNT
+        KIND_COUNT
 } Kind;
 
 /* Functions that are computed at compile time: BUILTIN(id, text, signature). */
@@ -49,13 +49,25 @@ typedef enum Builtin {
 #define BUILTIN(id, text, signature) BUILTIN_##id,
     BUILTIN_TABLE(BUILTIN)
 #undef BUILTIN
-    BUILTIN_COUNT
+        BUILTIN_COUNT
 } Builtin;
 
 typedef enum Operator {
-    OPERATOR_OR, OPERATOR_AND, OPERATOR_NOT,
-    OPERATOR_EQ, OPERATOR_NE, OPERATOR_LT, OPERATOR_LE, OPERATOR_GT, OPERATOR_GE,
-    OPERATOR_ADD, OPERATOR_SUB, OPERATOR_MUL, OPERATOR_DIV, OPERATOR_MOD, OPERATOR_NEG,
+    OPERATOR_OR,
+    OPERATOR_AND,
+    OPERATOR_NOT,
+    OPERATOR_EQ,
+    OPERATOR_NE,
+    OPERATOR_LT,
+    OPERATOR_LE,
+    OPERATOR_GT,
+    OPERATOR_GE,
+    OPERATOR_ADD,
+    OPERATOR_SUB,
+    OPERATOR_MUL,
+    OPERATOR_DIV,
+    OPERATOR_MOD,
+    OPERATOR_NEG,
 } Operator;
 
 typedef struct Name {
@@ -72,8 +84,18 @@ typedef struct Arg {
 typedef VEC(Arg) ArgVec;
 
 typedef enum ExprKind {
-    EXPR_INT, EXPR_FLOAT, EXPR_BOOL, EXPR_TEXT, EXPR_STRING, EXPR_NAME, EXPR_LIST,
-    EXPR_UNARY, EXPR_BINARY, EXPR_CALL, EXPR_INDEX, EXPR_IF,
+    EXPR_INT,
+    EXPR_FLOAT,
+    EXPR_BOOL,
+    EXPR_TEXT,
+    EXPR_STRING,
+    EXPR_NAME,
+    EXPR_LIST,
+    EXPR_UNARY,
+    EXPR_BINARY,
+    EXPR_CALL,
+    EXPR_INDEX,
+    EXPR_IF,
 } ExprKind;
 
 struct Expr {
@@ -84,13 +106,28 @@ struct Expr {
         int64_t integer;
         double number;
         bool boolean;
-        struct { const char *data; size_t len; } text;
-        ExprVec parts;   /* EXPR_STRING: text and {expressions}; EXPR_LIST: items */
+        struct {
+            const char *data;
+            size_t len;
+        } text;
+        ExprVec parts; /* EXPR_STRING: text and {expressions}; EXPR_LIST: items */
         Symbol *name;
-        struct { Operator op; Span op_span; Expr *left, *right; } binary; /* unary: left */
-        struct { Name callee; ArgVec args; } call;
-        struct { Expr *base; ExprVec items; } index;
-        struct { Expr *condition, *yes, *no; } cond;
+        struct {
+            Operator op;
+            Span op_span;
+            Expr *left, *right;
+        } binary; /* unary: left */
+        struct {
+            Name callee;
+            ArgVec args;
+        } call;
+        struct {
+            Expr *base;
+            ExprVec items;
+        } index;
+        struct {
+            Expr *condition, *yes, *no;
+        } cond;
     } as;
 };
 
@@ -115,8 +152,15 @@ struct Stmt {
             bool computed, used; /* made a tensor; it was read */
         } assign;
         ExprVec values; /* return */
-        struct { Name var; Expr *from, *to; StmtVec body; } loop; /* to NULL: over a list */
-        struct { Expr *condition; StmtVec yes, no; } branch;
+        struct {
+            Name var;
+            Expr *from, *to;
+            StmtVec body;
+        } loop; /* to NULL: over a list */
+        struct {
+            Expr *condition;
+            StmtVec yes, no;
+        } branch;
     } as;
 };
 
@@ -148,10 +192,10 @@ struct Symbol {
     size_t len;
     Function *function;
     Param *param;
-    Binding *local;     /* of the innermost active call that has one */
+    Binding *local; /* of the innermost active call that has one */
     Node *weight;
     int8_t op, builtin, kind, dtype; /* -1: not one */
-    bool mentioned;     /* an expression names it */
+    bool mentioned;                  /* an expression names it */
 };
 
 typedef struct SymbolTable {

@@ -21,8 +21,10 @@ static bool check_models(Diag *d, uint32_t file, const Ast *ast)
     }
     if (s->len == 0)
         return diag_error(d, (Span){0}, "'%s' is empty", s->name);
-    return diag_error(d, (Span){0}, "'%s' declares no model; write model NAME(INPUT: f32[..]) "
-                      "-> OUTPUT { .. }", s->name);
+    return diag_error(d, (Span){0},
+                      "'%s' declares no model; write model NAME(INPUT: f32[..]) "
+                      "-> OUTPUT { .. }",
+                      s->name);
 }
 
 bool frontend_compile_text(Arena *a, Diag *d, const char *name, const char *text, size_t len,
@@ -46,8 +48,8 @@ bool frontend_compile_text(Arena *a, Diag *d, const char *name, const char *text
     return ok;
 }
 
-bool frontend_compile(Arena *a, Diag *d, const char *path, const Define *defines,
-                      size_t n_defines, Graph **result)
+bool frontend_compile(Arena *a, Diag *d, const char *path, const Define *defines, size_t n_defines,
+                      Graph **result)
 {
     Bytes bytes;
     if (!io_read(d, path, SOURCE_MAX_BYTES, &bytes))

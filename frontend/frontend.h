@@ -25,8 +25,8 @@ enum {
 
 /* Compiles the file at path ("-" is standard input). On success the graph is on `a`; on
  * failure errors are in d. Warnings are given in both cases. */
-bool frontend_compile(Arena *a, Diag *d, const char *path, const Define *defines,
-                      size_t n_defines, Graph **result);
+bool frontend_compile(Arena *a, Diag *d, const char *path, const Define *defines, size_t n_defines,
+                      Graph **result);
 
 /* The same from memory; `name` stands for the file in diagnostics. */
 bool frontend_compile_text(Arena *a, Diag *d, const char *name, const char *text, size_t len,

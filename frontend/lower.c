@@ -20,13 +20,13 @@ static Value infer(Expander *x, Node *n)
         return (Value){0};
     if (op_info[n->op].infer(x->diag, n))
         return tensor_value(n);
-    return follow(x, n->span);
+    return follow_error(x, n->span);
 }
 
 Node *lower_input(Expander *x, Span at, const char *name, const Type *type)
 {
-    Node *n = graph_add(x->graph, OP_INPUT, at,
-                        arena_strdup(x->graph->arena, name, strlen(name)), NULL, 0);
+    Node *n = graph_add(x->graph, OP_INPUT, at, arena_strdup(x->graph->arena, name, strlen(name)),
+                        NULL, 0);
     n->type = *type;
     vec_push(x->graph->arena, &x->graph->inputs, n);
     return infer(x, n).kind == VALUE_TENSOR ? n : NULL;
@@ -46,17 +46,16 @@ static bool is_weight_name(const char *s, size_t len)
 Value lower_weight(Expander *x, Span at, const char *name, size_t len, const Type *type)
 {
     if (!is_weight_name(name, len))
-        return fail(x, at, nowhere, NULL,
-                    "\"%.60s\" cannot name a weight: 1 to %d letters, digits and _ . - /", name,
-                    IDENTIFIER_MAX_BYTES);
+        return fail_at(x, at, nowhere, NULL,
+                       "\"%.60s\" cannot name a weight: 1 to %d letters, digits and _ . - /", name,
+                       IDENTIFIER_MAX_BYTES);
     Symbol *s = symbol_intern(&x->ast->symbols, name, len);
     if (s->weight) {
         if (type_equal(&s->weight->type, type))
             return tensor_value(s->weight);
-        const char *was = type_text(x->arena, &s->weight->type);
-        return fail(x, at, s->weight->span, arena_printf(x->arena, "here it is %s", was),
-                    "weight '%s' is %s here and %s before", s->text, type_text(x->arena, type),
-                    was);
+        return fail_at(x, at, s->weight->span, "first declared here",
+                       "weight '%s' is %s here and %s before", s->text, type_text(x->arena, type),
+                       type_text(x->arena, &s->weight->type));
     }
     Node *n = graph_const(x->graph, at, arena_strdup(x->graph->arena, name, len), *type, NULL);
     n->is_weight = true;
@@ -73,13 +72,8 @@ static Value literal(Expander *x, Span at, const Value *number, DType dtype)
     float *stored = arena_new(x->graph->arena, float);
     *stored = dtype == DT_F16 ? f32_from_f16(f16_from_f64(v)) : (float)v;
     if (!isfinite(*stored))
-        return fail(x, at, nowhere, NULL, "%g is beyond the range of %s", v, dtype_name(dtype));
+        return fail_at(x, at, nowhere, NULL, "%g is beyond the range of %s", v, dtype_name(dtype));
     return tensor_value(graph_const(x->graph, at, NULL, (Type){.dtype = dtype}, stored));
-}
-
-static bool is_number(const Value *v)
-{
-    return v->kind == VALUE_INT || v->kind == VALUE_FLOAT;
 }
 
 static void set_attribute(Expander *x, Node *n, const AttrInfo *info, const Value *v)
@@ -144,8 +138,8 @@ static bool extent_of(Expander *x, Opkind op, const FormalVec *formals, const Ac
     *result = actual(formals, actuals, name, &at)->as.integer;
     if (*result >= 1 && *result <= TYPE_MAX_EXTENT)
         return true;
-    fail(x, at, nowhere, NULL, "%s: %s is %lld, must be 1 to %d", op_info[op].text, name,
-         (long long)*result, TYPE_MAX_EXTENT);
+    fail_at(x, at, nowhere, NULL, "%s: %s is %lld, must be 1 to %d", op_info[op].text, name,
+            (long long)*result, TYPE_MAX_EXTENT);
     return false;
 }
 
@@ -191,8 +185,8 @@ Value lower_op(Expander *x, Opkind op, Span call, const FormalVec *formals, Actu
         if (actuals->value[i].kind == VALUE_TENSOR && n_tensors++ == 0)
             dtype = actuals->value[i].as.node->type.dtype;
     if (n_tensors == 0)
-        return fail(x, call, nowhere, NULL, "%s: needs a tensor, both operands are numbers",
-                    op_info[op].text);
+        return fail_at(x, call, nowhere, NULL, "%s: needs a tensor, both operands are numbers",
+                       op_info[op].text);
     for (size_t i = 0; i < formals->n && o.n < 2; i++) {
         if ((op_info[op].flags & OPF_BINARY) && is_number(&actuals->value[i]))
             actuals->value[i] = literal(x, actuals->span[i], &actuals->value[i], dtype);

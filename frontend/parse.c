@@ -89,8 +89,19 @@ bool literal_float(const char *text, size_t len, double *result)
 static bool is_infix(int token)
 {
     switch (token) {
-    case '+': case '-': case '*': case '/': case '%': case '<': case '>':
-    case DSL_EQ: case DSL_NE: case DSL_LE: case DSL_GE: case DSL_AND: case DSL_OR:
+    case '+':
+    case '-':
+    case '*':
+    case '/':
+    case '%':
+    case '<':
+    case '>':
+    case DSL_EQ:
+    case DSL_NE:
+    case DSL_LE:
+    case DSL_GE:
+    case DSL_AND:
+    case DSL_OR:
     case DSL_ARROW:
         return true;
     }
@@ -196,7 +207,8 @@ bool parse_model(Arena *a, Diag *d, uint32_t file, Ast *ast)
     const char *nul = memchr(s->text, '\0', s->len);
     if (nul) {
         uint32_t at = (uint32_t)(nul - s->text);
-        return diag_error(d, (Span){file, at, at + 1}, "NUL byte at offset %u: this is not text", at);
+        return diag_error(d, (Span){file, at, at + 1}, "NUL byte at offset %u: this is not text",
+                          at);
     }
     uint32_t valid = (uint32_t)utf8_valid_prefix(s->text, s->len);
     if (valid < s->len)

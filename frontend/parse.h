@@ -14,19 +14,19 @@ typedef struct Parser {
     FormalVec signature; /* result where an operator's signature is parsed */
     uint32_t file;       /* 0 for a signature */
     const char *text;
-    bool fatal;          /* reported something that ends the parse */
+    bool fatal; /* reported something that ends the parse */
     /* scanner */
     void *scanner;
-    uint32_t at;         /* offset of the next token */
+    uint32_t at;                    /* offset of the next token */
     int braces[STRING_MAX_NESTING]; /* open braces in each interpolation we are inside of */
     int nesting;
     /* layout: one token of look-ahead to drop line ends that end nothing */
-    int start;           /* first token: which grammar; 0 once given */
-    int groups;          /* open ( and [ */
-    int group_braces;    /* open { within them */
+    int start;        /* first token: which grammar; 0 once given */
+    int groups;       /* open ( and [ */
+    int group_braces; /* open { within them */
     int previous;
-    bool line_start;     /* a line end stood before the latest token */
-    int pending;         /* a token read ahead, or -1 */
+    bool line_start; /* a line end stood before the latest token */
+    int pending;     /* a token read ahead, or -1 */
     Span pending_span;
     void *pending_value; /* a DSL_STYPE */
 } Parser;

@@ -29,8 +29,7 @@ static bool bad(Reader *r, const char *what)
 
 static void skip_space(Reader *r)
 {
-    while (r->at < r->end &&
-           (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r'))
+    while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r'))
         r->at++;
 }
 
@@ -178,10 +177,10 @@ static const struct {
     StoredType type;
     unsigned bytes;
 } types[] = {
-    {"F16", STORED_F16, 2},  {"BF16", STORED_BF16, 2}, {"F32", STORED_F32, 4},
-    {"F64", STORED_F64, 8},  {"I64", STORED_OTHER, 8}, {"I32", STORED_OTHER, 4},
-    {"I16", STORED_OTHER, 2}, {"I8", STORED_OTHER, 1}, {"U64", STORED_OTHER, 8},
-    {"U32", STORED_OTHER, 4}, {"U16", STORED_OTHER, 2}, {"U8", STORED_OTHER, 1},
+    {"F16", STORED_F16, 2},    {"BF16", STORED_BF16, 2},     {"F32", STORED_F32, 4},
+    {"F64", STORED_F64, 8},    {"I64", STORED_OTHER, 8},     {"I32", STORED_OTHER, 4},
+    {"I16", STORED_OTHER, 2},  {"I8", STORED_OTHER, 1},      {"U64", STORED_OTHER, 8},
+    {"U32", STORED_OTHER, 4},  {"U16", STORED_OTHER, 2},     {"U8", STORED_OTHER, 1},
     {"BOOL", STORED_OTHER, 1}, {"F8_E4M3", STORED_OTHER, 1}, {"F8_E5M2", STORED_OTHER, 1},
 };
 
@@ -313,8 +312,8 @@ bool safetensors_parse(Diag *d, Arena *a, const char *path, Bytes bytes, StoredT
 {
     uint64_t length = 0;
     if (bytes.len < HEADER_BYTES)
-        return diag_error(d, nowhere, "'%s' has %zu bytes; a safetensors file has at least %d", path,
-                          bytes.len, HEADER_BYTES);
+        return diag_error(d, nowhere, "'%s' has %zu bytes; a safetensors file has at least %d",
+                          path, bytes.len, HEADER_BYTES);
     for (int i = HEADER_BYTES - 1; i >= 0; i--)
         length = length << 8 | bytes.data[i];
     if (length > bytes.len - HEADER_BYTES || length > SAFETENSORS_MAX_HEADER)

@@ -7,9 +7,19 @@
 #include "ir/support/io.h"
 #include "ir/support/vec.h"
 
-enum { SAFETENSORS_MAX_RANK = 8, SAFETENSORS_MAX_HEADER = 100000000, SAFETENSORS_MAX_TENSORS = 1 << 20 };
+enum {
+    SAFETENSORS_MAX_RANK = 8,
+    SAFETENSORS_MAX_HEADER = 100000000,
+    SAFETENSORS_MAX_TENSORS = 1 << 20
+};
 
-typedef enum StoredType { STORED_F16, STORED_BF16, STORED_F32, STORED_F64, STORED_OTHER } StoredType;
+typedef enum StoredType {
+    STORED_F16,
+    STORED_BF16,
+    STORED_F32,
+    STORED_F64,
+    STORED_OTHER
+} StoredType;
 
 typedef struct StoredTensor {
     const char *name;

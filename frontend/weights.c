@@ -70,9 +70,9 @@ static bool read_safetensors(Loader *l, const char *path)
 
 static bool read_array(Loader *l, const char *name, const char *path)
 {
-    static const char *const type_names[] = {[NPY_F16] = "float16", [NPY_F32] = "float32",
-                                             [NPY_F64] = "float64", [NPY_I32] = "int32",
-                                             [NPY_I64] = "int64",   [NPY_U8] = "uint8"};
+    static const char *const type_names[] = {
+        [NPY_F16] = "float16", [NPY_F32] = "float32", [NPY_F64] = "float64",
+        [NPY_I32] = "int32",   [NPY_I64] = "int64",   [NPY_U8] = "uint8"};
     Npy *npy = arena_new(&l->scratch, Npy);
     if (!npy_read(l->diag, path, npy))
         return false;
@@ -80,8 +80,10 @@ static bool read_array(Loader *l, const char *name, const char *path)
     bool is_float = npy->type == NPY_F16 || npy->type == NPY_F32 || npy->type == NPY_F64;
     Supply s = {.name = name, .path = path, .npy = npy};
     s.stored.type_name = type_names[npy->type];
-    s.stored.type = !is_float ? STORED_OTHER : npy->type == NPY_F16 ? STORED_F16
-                              : npy->type == NPY_F32 ? STORED_F32 : STORED_F64;
+    s.stored.type = !is_float              ? STORED_OTHER
+                    : npy->type == NPY_F16 ? STORED_F16
+                    : npy->type == NPY_F32 ? STORED_F32
+                                           : STORED_F64;
     s.stored.rank = npy->rank;
     s.stored.n = npy->n;
     memcpy(s.stored.extent, npy->extent, sizeof npy->extent);
@@ -197,8 +199,9 @@ static void convert(Loader *l, Node *n, const Supply *s)
     n->value = values;
     l->n_rounded += changed > 0;
     if (infinite)
-        diag_warning(l->diag, n->span, "weight '%s' has %llu values of '%s' that are not finite in %s",
-                     n->name, (unsigned long long)infinite, s->path, dtype_name(n->type.dtype));
+        diag_warning(l->diag, n->span,
+                     "weight '%s' has %llu values of '%s' that are not finite in %s", n->name,
+                     (unsigned long long)infinite, s->path, dtype_name(n->type.dtype));
 }
 
 // Where a weight is used, for its random values.
@@ -220,7 +223,7 @@ static void randomize(Loader *l, Node *n, Role role)
     float *values = new_values(l, n);
     int64_t elements = type_elements(&n->type);
     bool scale = role.op == OP_MUL || (role.op == OP_BATCH_NORM && (role.operand == NORM_WEIGHT ||
-                                                                   role.operand == NORM_VARIANCE));
+                                                                    role.operand == NORM_VARIANCE));
     if (n->type.rank < 2) {
         for (int64_t i = 0; i < elements; i++)
             values[i] = scale ? 1.0f : 0.0f;
