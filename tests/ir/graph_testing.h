@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/ir/graph_testing.h - what tests of graphs and graph passes share. */
+#ifndef WSEC_GRAPH_TESTING_H
+#define WSEC_GRAPH_TESTING_H
+
+#include <CUnit/CUnit.h>
+
+#include "ir/eval.h"
+#include "ir/graph.h"
+#include "ir/support/rng.h"
+
+typedef struct TestCase {
+    const char *name;
+    void (*run)(void);
+} TestCase;
+
+/* Runs the cases as one suite; the value for main() to return. */
+int run_cases(const char *suite, const TestCase *cases, size_t n);
+
+/* Diagnostics go into memory; said() ends the capture and gives what was printed. */
+typedef struct Capture {
+    Diag diag;
+    Arena arena;
+    char *text;
+    size_t len;
+} Capture;
+
+void capture_begin(Capture *c);
+const char *said(Capture *c); /* valid until capture_end() */
+void capture_end(Capture *c);
+
+/* A graph from text ("test.wir"); NULL if it is rejected. */
+Graph *graph_from(Capture *c, const char *text);
+
+/* Prints both and compares; on a difference shows them. */
+void check_text(const char *expected, const char *got);
+void check_graph(const Graph *g, const char *expected);
+
+/* A random graph of about n operations with random weights, f32. With `views` it also has
+ * reshapes, flattens and transposes at places where they may not be possible on a fabric. */
+Graph *random_graph(Arena *a, Rng *r, unsigned n, bool views);
+
+/* Values for all constants without any, by name and seed. */
+void fill_constants(Graph *g, uint64_t seed);
+
+/* Evaluates with seeded inputs: outputs of the graph one after the other. */
+double *evaluate(Arena *a, Diag *d, const Graph *g, uint64_t seed, size_t *n);
+
+#endif
