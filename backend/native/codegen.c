@@ -87,8 +87,8 @@ static LLVMTypeRef type_of(const Gen *g, uint8_t dtype)
     return dtype == DT_F16 ? g->f16 : dtype == DT_I32 ? g->i32 : g->f32;
 }
 
-static LLVMValueRef call_intrinsic(Gen *g, const char *name, LLVMTypeRef *overload, unsigned n_types,
-                                   LLVMValueRef *args, unsigned n)
+static LLVMValueRef call_intrinsic(Gen *g, const char *name, LLVMTypeRef *overload,
+                                   unsigned n_types, LLVMValueRef *args, unsigned n)
 {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     LLVMValueRef f = LLVMGetIntrinsicDeclaration(g->module, id, overload, n_types);
@@ -292,11 +292,10 @@ static LLVMValueRef element_value(Gen *g, Opcode code, const LLVMValueRef *src, 
         return call_intrinsic(g, "llvm.fma", &f, 1, (LLVMValueRef[]){src[0], src[1], old}, 3);
     case OPCODE_SELGT:
     case OPCODE_SELGE:
-        return LLVMBuildSelect(
-            g->b,
-            LLVMBuildFCmp(g->b, code == OPCODE_SELGT ? LLVMRealOGT : LLVMRealOGE, src[0], src[1],
-                          ""),
-            src[2], old, "");
+        return LLVMBuildSelect(g->b,
+                               LLVMBuildFCmp(g->b, code == OPCODE_SELGT ? LLVMRealOGT : LLVMRealOGE,
+                                             src[0], src[1], ""),
+                               src[2], old, "");
     case OPCODE_SKIP:
     case OPCODE_LOOP:
     case OPCODE_END:
@@ -424,8 +423,8 @@ static void emit_elements(Gen *g, const Form *f, const FormArgs *a, const LLVMVa
             break;
         }
     }
-    store_value(g, f->operand[0].dtype, at[0],
-                element_value(g, (Opcode)f->code, src, old, width), mask, width);
+    store_value(g, f->operand[0].dtype, at[0], element_value(g, (Opcode)f->code, src, old, width),
+                mask, width);
 }
 
 /* Merges the two innermost dimensions where every operand walks them as one. */
@@ -501,8 +500,8 @@ static void emit_nest(Gen *g, const Form *f, FormArgs a)
 /* ---- multiply-accumulate with a tile of outputs in registers ---- */
 
 typedef struct TilePlan {
-    unsigned n_out, out[2];   /* dimensions of outputs outside of the innermost, in order */
-    unsigned n_sum, sum[3];   /* reduction dimensions, in order */
+    unsigned n_out, out[2]; /* dimensions of outputs outside of the innermost, in order */
+    unsigned n_sum, sum[3]; /* reduction dimensions, in order */
 } TilePlan;
 
 static bool plan_tile(const Form *f, TilePlan *t)
@@ -540,10 +539,9 @@ static void emit_tile(Gen *g, const Form *f, const FormArgs *a, const TilePlan *
     for (unsigned r = 0; r < rows; r++)
         for (unsigned v = 0; v < vectors; v++) {
             acc[r][v] = new_variable(g, type);
-            LLVMBuildStore(g->b,
-                           load_raw(g, DT_F32, advance(g, f, a, 0, inner, at[r][0], lane_at[v]),
-                                    width),
-                           acc[r][v]);
+            LLVMBuildStore(
+                g->b, load_raw(g, DT_F32, advance(g, f, a, 0, inner, at[r][0], lane_at[v]), width),
+                acc[r][v]);
         }
 
     Loop loop[3];
@@ -620,7 +618,8 @@ static void emit_tile_row(Gen *g, const Form *f, const FormArgs *a, const TilePl
         bool last = vectors[k] == 1;
         Branch br = {0};
         if (!last)
-            br = branch_begin(g, icmp(g, LLVMIntSGT, left, k64(g, (int64_t)vectors[k + 1] * width)));
+            br =
+                branch_begin(g, icmp(g, LLVMIntSGT, left, k64(g, (int64_t)vectors[k + 1] * width)));
         emit_tile(g, f, a, t, moved, left, rows, vectors[k]);
         LLVMBuildStore(g->b, binary(g, LLVMAdd, at_i, k64(g, (int64_t)vectors[k] * width)), i);
         LLVMBuildBr(g->b, head);
@@ -771,8 +770,7 @@ static LLVMValueRef memory_address(Gen *g, const ClassGen *c, const Op *op, cons
         LLVMValueRef modulus = scalar(g, c, o->ring_modulus), one = k64(g, 1);
         modulus = LLVMBuildSelect(g->b, icmp(g, LLVMIntSLT, modulus, one), one, modulus, "");
         at = binary(g, LLVMURem, at, modulus);
-        address =
-            binary(g, LLVMAdd, address, binary(g, LLVMMul, scalar(g, c, o->ring_pitch), at));
+        address = binary(g, LLVMAdd, address, binary(g, LLVMMul, scalar(g, c, o->ring_pitch), at));
     }
     return LLVMBuildGEP2(g->b, g->i8, c->memory, &address, 1, "");
 }
@@ -821,8 +819,8 @@ static void emit_op(Gen *g, const ClassGen *c, const Op *op)
         case OPERAND_FLOAT:
             f.operand[o].kind = SOURCE_FLOAT;
             f.operand[o].dtype = DT_F32;
-            a.at[o] = LLVMBuildBitCast(
-                g->b, LLVMConstInt(g->i32, f32_to_bits(p->value), 0), g->f32, "");
+            a.at[o] =
+                LLVMBuildBitCast(g->b, LLVMConstInt(g->i32, f32_to_bits(p->value), 0), g->f32, "");
             break;
         case OPERAND_MEM:
             if (o > 0 && operand_equal(p, &op->dst)) {
@@ -847,8 +845,8 @@ static void emit_op(Gen *g, const ClassGen *c, const Op *op)
             message[o] = k64(g, 1);
             for (unsigned k = rank; k-- > 0;) {
                 bool held = o > 0 && dim[k] + p->held >= PROGRAM_DIMS;
-                bool first = LLVMIsConstant(message[o]) &&
-                             LLVMConstIntGetZExtValue(message[o]) == 1;
+                bool first =
+                    LLVMIsConstant(message[o]) && LLVMConstIntGetZExtValue(message[o]) == 1;
                 f.operand[o].stride[k] = held ? STRIDE_ZERO : first ? STRIDE_ONE : STRIDE_ANY;
                 a.stride[o][k] = held ? k64(g, 0) : message[o];
                 if (!held)
@@ -882,14 +880,13 @@ static void emit_class(Gen *g, const Class *class_, uint32_t id)
     char name[32];
     snprintf(name, sizeof name, "class_%u", id);
     LLVMTypeRef params[3] = {g->ptr, g->i64, g->i64};
-    LLVMValueRef fn =
-        begin_function(g, name, LLVMFunctionType(g->void_, params, 3, false), false);
+    LLVMValueRef fn = begin_function(g, name, LLVMFunctionType(g->void_, params, 3, false), false);
     ClassGen c = {.class_ = class_};
     LLVMValueRef one = k64(g, 1);
     Loop cores = loop_begin(g, LLVMGetParam(fn, 1), one);
     /* struct NativeCore is 2 + PROGRAM_MAX_CHANNELS pointers. */
-    LLVMValueRef first =
-        binary(g, LLVMMul, cores.i, k64(g, 2 + PROGRAM_MAX_CHANNELS)), field[2 + PROGRAM_MAX_CHANNELS];
+    LLVMValueRef first = binary(g, LLVMMul, cores.i, k64(g, 2 + PROGRAM_MAX_CHANNELS)),
+                 field[2 + PROGRAM_MAX_CHANNELS];
     for (unsigned k = 0; k < 2 + class_->n_channels; k++) {
         LLVMValueRef at = binary(g, LLVMAdd, first, k64(g, k));
         field[k] = LLVMBuildGEP2(g->b, g->ptr, LLVMGetParam(fn, 0), &at, 1, "");

@@ -32,7 +32,8 @@ static bool open_object(Arena *a, Diag *d, const uint8_t *bytes, size_t len, Obj
         o->head->e_ident[EI_CLASS] != ELFCLASS64 || o->head->e_machine != EM_X86_64 ||
         o->head->e_type != ET_REL || o->head->e_shentsize != sizeof(Elf64_Shdr))
         return broken(d, "header");
-    if (o->head->e_shoff > len || o->head->e_shnum > (len - o->head->e_shoff) / sizeof(Elf64_Shdr) ||
+    if (o->head->e_shoff > len ||
+        o->head->e_shnum > (len - o->head->e_shoff) / sizeof(Elf64_Shdr) ||
         o->head->e_shstrndx >= o->head->e_shnum || o->head->e_shoff % 8 != 0)
         return broken(d, "section table");
     o->section = (const Elf64_Shdr *)(const void *)(bytes + o->head->e_shoff);
@@ -118,8 +119,8 @@ static bool relocate(Diag *d, const Object *o, const Symbols *y, const Elf64_Shd
             return diag_internal(d, (Span){0}, "native code: relocation of type %llu against %s",
                                  (unsigned long long)type, name);
         uint64_t place = o->place[rela->sh_info] + r[i].r_offset;
-        int64_t value = (int64_t)(o->place[s->st_shndx] + s->st_value) + r[i].r_addend -
-                        (int64_t)place;
+        int64_t value =
+            (int64_t)(o->place[s->st_shndx] + s->st_value) + r[i].r_addend - (int64_t)place;
         if (value != (int32_t)value)
             return diag_internal(d, (Span){0}, "native code: %s is too far away", name);
         int32_t word = (int32_t)value;

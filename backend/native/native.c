@@ -194,6 +194,7 @@ bool native_compile(Arena *a, Diag *d, const Image *image, const NativeOptions *
     LLVMContextRef context = LLVMContextCreate();
     LLVMModuleRef module = codegen_module(a, context, image, wanted, &target);
     *result = (NativeCode){.cpu = target.level};
+    image_programs_digest(image, result->programs);
     bool ok = compile_module(a, d, image, module, machine, options, result);
     LLVMDisposeModule(module);
     LLVMContextDispose(context);

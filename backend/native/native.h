@@ -24,8 +24,7 @@ bool native_cpu_ok(const char *cpu);
 const char *native_cpu_list(void); /* all names, for messages */
 
 /* Code for all classes that run on cores. Only classes and core rectangles of the image are
- * read. Fills everything of result but `programs` (the digest is known to the writer of
- * the image). Deterministic. */
+ * read. Deterministic. */
 bool native_compile(Arena *a, Diag *d, const Image *image, const NativeOptions *options,
                     NativeCode *result);
 
