@@ -9,6 +9,8 @@
 
 #include "frontend/parse.h"
 
+enum { MAX_WARNINGS = 20 };
+
 static const Span nowhere = {0};
 
 static void assign(Expander *x, Stmt *s, const Name *name, Value value)
@@ -356,6 +358,13 @@ static void take_outputs(Expander *x, const Model *m)
     }
 }
 
+static void warn_at(Expander *x, const Name *name, const char *what)
+{
+    if (x->warnings++ < MAX_WARNINGS)
+        diag_warning(x->diag, name->span, "%s '%s' is never used", what, name->symbol->text);
+}
+
+// Assignments that made a tensor which no one read.
 static void warn_unused(Expander *x, const StmtVec *body)
 {
     for (size_t i = 0; i < body->n; i++) {
@@ -363,9 +372,7 @@ static void warn_unused(Expander *x, const StmtVec *body)
         switch (s->kind) {
         case STMT_ASSIGN:
             if (s->as.assign.computed && !s->as.assign.used)
-                diag_warning(x->diag, s->as.assign.targets.data[0].span,
-                             "the value given to '%s' is never used",
-                             s->as.assign.targets.data[0].symbol->text);
+                warn_at(x, &s->as.assign.targets.data[0], "the value given to");
             break;
         case STMT_FOR:
             warn_unused(x, &s->as.loop.body);
@@ -382,18 +389,17 @@ static void warn_unused(Expander *x, const StmtVec *body)
 
 static void warn(Expander *x, const Model *m)
 {
-    for (size_t i = 0; i < x->ast->params.n; i++) {
-        Name name = x->ast->params.data[i]->formal.name;
-        if (!name.symbol->mentioned)
-            diag_warning(x->diag, name.span, "parameter '%s' is never used", name.symbol->text);
-    }
+    for (size_t i = 0; i < x->ast->params.n; i++)
+        if (!x->ast->params.data[i]->formal.name.symbol->mentioned)
+            warn_at(x, &x->ast->params.data[i]->formal.name, "parameter");
     for (size_t i = 0; i < m->inputs.n; i++)
         if (!m->inputs.data[i].used)
-            diag_warning(x->diag, m->inputs.data[i].name.span, "input '%s' is never used",
-                         m->inputs.data[i].name.symbol->text);
+            warn_at(x, &m->inputs.data[i].name, "input");
     for (size_t i = 0; i < x->ast->functions.n; i++)
         warn_unused(x, &x->ast->functions.data[i]->body);
     warn_unused(x, &m->body);
+    if (x->warnings > MAX_WARNINGS)
+        diag_warning(x->diag, nowhere, "and %u more such warnings", x->warnings - MAX_WARNINGS);
 }
 
 bool expand(Expander *x, const Define *defines, size_t n_defines)

@@ -74,7 +74,7 @@ typedef struct Expander {
     Graph *graph;
     Frame *frame; /* NULL: parameters */
     unsigned depth, calls;
-    uint32_t steps;
+    uint32_t steps, warnings;
     bool stopped;     /* a limit was reached: nothing more is evaluated or reported */
     VEC(Span) failed; /* places that have reported an error */
     FormalVec op_formals[OP_COUNT], builtin_formals[BUILTIN_COUNT]; /* parsed when first used */

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { SHOWN_CALLS = 8, MAX_FAILURES = 200, MAX_CANDIDATES = 1000 };
+enum { SHOWN_CALLS = 8, MAX_FAILURES = 50, MAX_CANDIDATES = 1000 };
 
 static const Span nowhere = {0};
 
