@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend/kernels/rows.c - programs of matrix and line kernels.
+ *
+ * Row kernels walk a timeline; one step may receive an input row, fill a padding row of the
+ * line buffer, compute a row of the middle (the anchor's result), fill a padding row of the
+ * pool's ring and emit a row of the result. Which of these happen at a step are tables of
+ * counts. Steps are chosen so that every row number is affine in the step, which is all that
+ * addresses can be: with stride s a row of the middle comes every s steps, and rings of R
+ * rows are addressed with a pitch of 1/s and modulus s*R.
+ *
+ * At most four loops nest: step, row, segment, tap row. */
+#include "backend/kernels/part.h"
+
+Timeline part_timeline(const Part *p)
+{
+    const Pool *q = &p->pool;
+    Timeline t = {.stride = p->stride[0]};
+    uint32_t kh = p->kernel_size[0];
+    uint32_t rows = (p->mid.rows - 1) * t.stride + kh; /* virtual input rows */
+    uint32_t have = p->in[0].rows + p->padding[0];
+    t.tail = have > rows ? have - rows : 0;
+    if (q->present && !q->global && t.stride * q->padding[0] > kh - 1)
+        t.first_row = t.stride * q->padding[0] - (kh - 1);
+    t.mid_first = t.first_row + kh - 1;
+    t.steps = t.first_row + rows;
+    if (q->present && !q->global) {
+        t.pool_first = (int64_t)t.mid_first - (int64_t)t.stride * q->padding[0];
+        uint32_t need = (p->result.rows - 1) * q->stride[0] + q->kernel[0];
+        uint32_t until = (uint32_t)t.pool_first + t.stride * (need - 1) + 1;
+        if (until > t.steps)
+            t.steps = until;
+    }
+    return t;
+}
+
+bool timeline_receives(const Part *p, const Timeline *t, uint32_t step)
+{
+    int64_t row = (int64_t)step - t->first_row - p->padding[0];
+    return row >= 0 && row < p->in[0].rows;
+}
+
+bool timeline_fills(const Part *p, const Timeline *t, uint32_t step)
+{
+    return step >= t->first_row && !timeline_receives(p, t, step);
+}
+
+bool timeline_computes(const Part *p, const Timeline *t, uint32_t step)
+{
+    return step >= t->mid_first && (step - t->mid_first) % t->stride == 0 &&
+           (step - t->mid_first) / t->stride < p->mid.rows;
+}
+
+/* Virtual row of the pool that is complete after a step, or -1. */
+static int64_t pool_row(const Part *p, const Timeline *t, uint32_t step)
+{
+    uint32_t need = (p->result.rows - 1) * p->pool.stride[0] + p->pool.kernel[0];
+    int64_t d = (int64_t)step - t->pool_first;
+    return d >= 0 && d % t->stride == 0 && d / t->stride < need ? d / t->stride : -1;
+}
+
+bool timeline_pool_fills(const Part *p, const Timeline *t, uint32_t step)
+{
+    int64_t row = pool_row(p, t, step);
+    return row >= 0 && (row < p->pool.padding[0] || row - p->pool.padding[0] >= p->mid.rows);
+}
+
+bool timeline_emits(const Part *p, const Timeline *t, uint32_t step)
+{
+    int64_t row = pool_row(p, t, step);
+    return row >= p->pool.kernel[0] - 1 && (row - (p->pool.kernel[0] - 1)) % p->pool.stride[0] == 0;
+}
+
+typedef bool StepTest(const Part *p, const Timeline *t, uint32_t step);
+
+/* A table of 0 and 1 over the steps, for loop counts. */
+static Scalar step_table(Core *c, const Part *p, const Timeline *t, StepTest *test, bool here)
+{
+    int64_t *value = arena_array(c->arena, int64_t, t->steps);
+    for (uint32_t i = 0; i < t->steps; i++)
+        value[i] = here && test(p, t, i);
+    return core_table(c, value, t->steps, 0);
+}
+
+/* Where micro operations stand: message `seg` of a row that comes every `stride` steps from
+ * step `first`. */
+typedef struct Walk {
+    int seg; /* depth of the segment loop, -1: one message a row */
+    uint32_t cols, segs;
+    Scalar px;
+    int64_t first;
+    uint32_t stride;
+    bool rows;
+} Walk;
+
+static Scalar segment_size(Core *c, uint32_t cols, uint32_t segs, uint32_t depth)
+{
+    if (cols % segs == 0)
+        return core_number(c, cols / segs);
+    int64_t *size = arena_array(c->arena, int64_t, segs);
+    for (uint32_t i = 0; i < segs; i++)
+        size[i] = block_size(cols, segs, i);
+    return core_table(c, size, segs, depth);
+}
+
+/* base and step of an operand whose position `offset` bytes into the buffer advances by
+ * `unit` bytes with every position of the row. */
+static void segment_address(Core *c, Operand *o, uint32_t buffer, int64_t offset, uint64_t unit,
+                            const Walk *w)
+{
+    if (w->seg < 0) {
+        o->base = core_address(c, buffer, offset);
+    } else if (w->cols % w->segs == 0) {
+        o->base = core_address(c, buffer, offset);
+        o->step[w->seg] = core_number(c, (int64_t)(w->cols / w->segs * unit));
+    } else {
+        int64_t *at = arena_array(c->arena, int64_t, w->segs);
+        for (uint32_t i = 0; i < w->segs; i++)
+            at[i] = offset + (int64_t)(block_begin(w->cols, w->segs, i) * unit);
+        o->base = core_addresses(c, buffer, at, w->segs, (uint32_t)w->seg);
+    }
+}
+
+static Walk walk_row(Core *c, uint32_t cols, uint32_t segs)
+{
+    Walk w = {.seg = -1, .cols = cols, .segs = segs};
+    if (segs > 1)
+        w.seg = (int)core_loop(c, core_number(c, segs));
+    w.px = segment_size(c, cols, segs, w.seg < 0 ? 0 : (uint32_t)w.seg);
+    return w;
+}
+
+static void end_row(Core *c, const Walk *w)
+{
+    if (w->seg >= 0)
+        core_end(c);
+}
+
+/* What the fused steps need of this core. */
+typedef struct Steps {
+    const Part *p;
+    bool here; /* this core runs them */
+    Scalar o;  /* its features */
+    uint32_t n_o;
+    uint32_t wire[KERNEL_MAX_INPUTS], held[KERNEL_MAX_INPUTS], row[KERNEL_MAX_INPUTS];
+    bool by_row[KERNEL_MAX_INPUTS]; /* the whole row is received before its segments */
+    uint32_t constant[PART_MAX_MICROS];
+    uint32_t out[KERNEL_MAX_OUTPUTS];
+} Steps;
+
+static uint32_t words_of(DType t, uint64_t elements)
+{
+    return (uint32_t)((elements * dtype_bytes(t) + 3) / 4);
+}
+
+static void start_steps(Core *c, Steps *s, const Part *p, bool here, uint32_t n_o, Scalar o)
+{
+    *s = (Steps){.p = p, .here = here, .n_o = n_o, .o = o};
+    for (uint32_t i = 0; i < p->n_micros; i++) {
+        const Micro *m = &p->micros[i];
+        const Protocol *at = i < p->n_before ? &p->mid : &p->result;
+        if (m->operand == MICRO_STREAM || m->operand == MICRO_HELD) {
+            const Protocol *in = &p->in[m->stream];
+            uint64_t px = positions_of(in);
+            s->wire[m->stream] = core_wire(c, WIRE_INPUT, m->stream, here,
+                                           words_of(in->dtype, px * n_o), p->slots[m->stream]);
+            if (m->operand == MICRO_HELD)
+                s->held[m->stream] = core_buffer(c, m->node->name ? m->node->name : "operand",
+                                                 SEGMENT_BUFFER, here ? 4ull * n_o : 0, 0);
+            s->by_row[m->stream] = m->operand == MICRO_STREAM && in->segs != at->segs;
+            if (s->by_row[m->stream])
+                s->row[m->stream] =
+                    core_buffer(c, "row of the second operand", SEGMENT_BUFFER,
+                                here ? (uint64_t)in->cols * n_o * dtype_bytes(in->dtype) : 0, 0);
+        } else if (m->operand == MICRO_FEATURE || m->operand == MICRO_FULL) {
+            uint64_t n = n_o;
+            if (m->operand == MICRO_FULL) {
+                Timeline t = part_timeline(p);
+                uint64_t unit =
+                    4ull * t.stride * (i < p->n_before || !p->pool.present ? 1 : p->pool.stride[0]);
+                n = ((uint64_t)at->cols * n_o + unit - 1) / unit * unit * at->rows;
+            }
+            const char *name = m->constant->name ? m->constant->name : "constant";
+            s->constant[i] =
+                core_buffer(c, name, SEGMENT_WEIGHTS, here ? n * dtype_bytes(m->dtype) : 0, 0);
+            Buffer *b = &c->buffers.data[s->constant[i]];
+            b->fill = FILL_MICRO;
+            b->fill_index = i;
+            b->dtype = m->dtype;
+        }
+    }
+    for (uint32_t i = 0; i < p->n_out; i++)
+        s->out[i] =
+            core_wire(c, WIRE_OUTPUT, i, here,
+                      words_of(p->result.dtype, (uint64_t)positions_of(&p->result) * n_o), 0);
+}
+
+/* Operands of one value a feature are received once a sample. */
+static void receive_held(Core *c, const Steps *s)
+{
+    for (uint32_t i = 0; i < s->p->n_micros; i++) {
+        const Micro *m = &s->p->micros[i];
+        if (m->operand != MICRO_HELD)
+            continue;
+        c->origin = 2 + i;
+        core_op(c, OPCODE_COPY, D1(s->o),
+                op_mem(DT_F32, core_address(c, s->held[m->stream], 0), ZERO, ZERO, ZERO, ONE),
+                op_wire(s->p->in[m->stream].dtype, s->wire[m->stream], 0), op_none());
+    }
+}
+
+static bool needs_rows(const Steps *s, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++)
+        if (s->p->micros[i].operand == MICRO_STREAM && s->by_row[s->p->micros[i].stream])
+            return true;
+    return false;
+}
+
+/* Second operands that come in other segments than ours are received row by row. */
+static void receive_rows(Core *c, const Steps *s, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        const Micro *m = &s->p->micros[i];
+        if (m->operand != MICRO_STREAM || !s->by_row[m->stream])
+            continue;
+        const Protocol *in = &s->p->in[m->stream];
+        c->origin = 2 + i;
+        Walk w = walk_row(c, in->cols, in->segs);
+        Operand dst = op_mem(in->dtype, ZERO, ZERO, ZERO, s->o, ONE);
+        segment_address(c, &dst, s->row[m->stream], 0, (uint64_t)s->n_o * dtype_bytes(in->dtype),
+                        &w);
+        core_op(c, OPCODE_COPY, D2(w.px, s->o), dst, op_wire(in->dtype, s->wire[m->stream], 0),
+                op_none());
+        end_row(c, &w);
+    }
+}
+
+static Operand micro_operand(Core *c, const Steps *s, uint32_t i, const Walk *w)
+{
+    const Micro *m = &s->p->micros[i];
+    Operand o = op_mem(m->dtype, ZERO, ZERO, ZERO, s->o, ONE);
+    uint64_t size = dtype_bytes(m->dtype);
+    switch (m->operand) {
+    case MICRO_FLOAT:
+        return op_value(m->value);
+    case MICRO_FEATURE:
+        o.base = core_address(c, s->constant[i], 0);
+        o.stride[2] = ZERO;
+        return o;
+    case MICRO_FULL: {
+        const Protocol *at = i < s->p->n_before ? &s->p->mid : &s->p->result;
+        uint64_t pitch = c->buffers.data[s->constant[i]].bytes / at->rows;
+        int64_t offset = 0;
+        if (w->rows) {
+            int64_t step = (int64_t)(pitch / w->stride);
+            o.step[0] = core_number(c, step);
+            offset = -w->first * step;
+        }
+        segment_address(c, &o, s->constant[i], offset, s->n_o * size, w);
+        return o;
+    }
+    case MICRO_STREAM: {
+        const Protocol *in = &s->p->in[m->stream];
+        if (!s->by_row[m->stream])
+            return op_wire(in->dtype, s->wire[m->stream], 0);
+        o.dtype = (uint8_t)in->dtype;
+        segment_address(c, &o, s->row[m->stream], 0, (uint64_t)s->n_o * dtype_bytes(in->dtype), w);
+        return o;
+    }
+    case MICRO_HELD:
+        o.dtype = DT_F32;
+        o.base = core_address(c, s->held[m->stream], 0);
+        o.stride[2] = ZERO;
+        return o;
+    }
+    return op_none();
+}
+
+/* running, after micro operations [from, to) (and, before them, + chain), goes to `final`
+ * or, where that is NULL, stays in acc. Returns where the value is. */
+static Operand run_micros(Core *c, const Steps *s, const Operand *chain, Operand running,
+                          Operand acc, uint32_t from, uint32_t to, const Walk *w,
+                          const Operand *final)
+{
+    Dims dims = D2(w->px, s->o);
+    uint32_t left = to - from + (chain != NULL);
+    if (chain) {
+        left--;
+        Operand dst = left == 0 && final ? *final : acc;
+        core_op(c, OPCODE_ADD, dims, dst, *chain, running);
+        running = acc;
+        if (left == 0)
+            return dst;
+    }
+    for (uint32_t i = from; i < to; i++) {
+        const Micro *m = &s->p->micros[i];
+        c->origin = 2 + i;
+        Operand other = micro_operand(c, s, i, w);
+        Operand dst = --left == 0 && final ? *final : acc;
+        core_op(c, m->code, dims, dst, m->swapped ? other : running, m->swapped ? running : other);
+        running = dst;
+    }
+    c->origin = 1;
+    if (from == to && final) {
+        core_op(c, OPCODE_COPY, dims, *final, running, op_none());
+        return *final;
+    }
+    return running;
+}
+
+/* run_micros with the kernel's outputs as the final place. */
+static void run_and_send(Core *c, const Steps *s, const Operand *chain, Operand running,
+                         Operand acc, uint32_t from, uint32_t to, const Walk *w)
+{
+    const Part *p = s->p;
+    if (p->n_out == 1) {
+        Operand final = op_wire(p->result.dtype, s->out[0], 0);
+        run_micros(c, s, chain, running, acc, from, to, w, &final);
+        return;
+    }
+    Operand value = run_micros(c, s, chain, running, acc, from, to, w,
+                               running.kind == OPERAND_COLOR ? &acc : NULL);
+    for (uint32_t i = 0; i < p->n_out; i++)
+        core_op(c, OPCODE_COPY, D2(w->px, s->o), op_wire(p->result.dtype, s->out[i], 0), value,
+                op_none());
+}
+
+typedef struct Chain { /* of partial sums along a row of a matrix kernel */
+    bool present;
+    uint32_t in, out;
+    Scalar is_first, is_mid, is_last;
+} Chain;
+
+static Chain start_chain(Core *c, const Part *p, uint32_t cx, uint64_t elements)
+{
+    Chain ch = {.present = p->shape.w > 1};
+    if (!ch.present)
+        return ch;
+    bool first = cx == 0, last = cx == p->shape.w - 1;
+    uint32_t words = (uint32_t)elements;
+    ch.in = core_wire(c, WIRE_CHAIN_IN, (cx + 1) & 1, !first, words, PART_SLOTS);
+    ch.out = core_wire(c, WIRE_CHAIN_OUT, cx & 1, !last, words, 0);
+    ch.is_first = core_number(c, first);
+    ch.is_mid = core_number(c, !first && !last);
+    ch.is_last = core_number(c, last);
+    return ch;
+}
+
+/* What every column but the last does with its sums. */
+static void pass_on(Core *c, const Chain *ch, Dims dims, Operand acc)
+{
+    if (!ch->present)
+        return;
+    core_loop(c, ch->is_first);
+    core_op(c, OPCODE_COPY, dims, op_wire(DT_F32, ch->out, 0), acc, op_none());
+    core_end(c);
+    core_loop(c, ch->is_mid);
+    core_op(c, OPCODE_ADD, dims, op_wire(DT_F32, ch->out, 0), op_wire(DT_F32, ch->in, 0), acc);
+    core_end(c);
+}
+
+static void open_last(Core *c, const Chain *ch)
+{
+    if (ch->present)
+        core_loop(c, ch->is_last);
+}
+
+static void close_last(Core *c, const Chain *ch)
+{
+    if (ch->present)
+        core_end(c);
+}
+
+static uint32_t matrix_buffer(Core *c, const Part *p, uint64_t elements)
+{
+    uint32_t b = core_buffer(c, p->weights->name ? p->weights->name : "weights", SEGMENT_WEIGHTS,
+                             elements * dtype_bytes(p->weights->type.dtype), 0);
+    c->buffers.data[b].fill = FILL_MATRIX;
+    c->buffers.data[b].dtype = p->weights->type.dtype;
+    return b;
+}
+
+static Operand pool_start(const Part *p)
+{
+    return op_value(p->pool.average ? 0.0f : f32_from_bits(0xff800000u));
+}
+
+static Opcode pool_code(const Part *p)
+{
+    return p->pool.average ? OPCODE_ADD : OPCODE_MAX;
+}
+
+/* Ring of the line buffer or the pool: rows at pitch/stride every step. */
+static void ring_term(Core *c, Operand *o, uint64_t pitch, uint32_t rows, uint32_t stride,
+                      int64_t offset)
+{
+    int64_t modulus = (int64_t)rows * stride;
+    o->ring_pitch = core_number(c, (int64_t)(pitch / stride));
+    o->ring_modulus = core_number(c, modulus);
+    o->ring_offset = core_number(c, ((offset % modulus) + modulus) % modulus);
+    o->ring_coef[0] = 1;
+}
+
+void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
+{
+    const Protocol *in = &p->in[0];
+    const Pool *q = &p->pool;
+    bool matrix = p->form != FORM_LINE, window = p->form == FORM_WINDOW;
+    bool pooled = q->present && !q->global;
+    bool last = !matrix || cx == p->shape.w - 1;
+    Timeline t = part_timeline(p);
+    uint32_t row_lane = part_lane_out(p, cx, cy), lane = part_lane_in(p, cx, cy);
+    uint32_t n_o = block_size(p->mid.features, p->shape.lanes_out, row_lane);
+    uint32_t n_c = block_size(in->features, p->shape.lanes_in, lane);
+    uint32_t in_bytes = dtype_bytes(in->dtype);
+    uint32_t px_mid = positions_of(&p->mid), px_out = positions_of(&p->result);
+
+    Scalar o = core_number(c, n_o);
+    Scalar n_in = core_number(c, (int64_t)n_c * p->kernel_size[1]); /* matrix: tap, feature */
+    uint32_t x = core_wire(c, WIRE_INPUT, 0, true,
+                           words_of(in->dtype, (uint64_t)positions_of(in) * n_c), p->slots[0]);
+    Chain ch = {0};
+    if (matrix)
+        ch = start_chain(c, p, cx, (uint64_t)px_mid * n_o);
+    Steps s;
+    start_steps(c, &s, p, last, n_o, o);
+
+    uint32_t taps = window ? deal_size(p, p->kernel_size[0], cx) : 1;
+    uint32_t weights =
+        matrix ? matrix_buffer(c, p, (uint64_t)taps * n_c * p->kernel_size[1] * n_o) : 0;
+    uint32_t kh = p->kernel_size[0];
+    uint64_t line_cols = 0, line_pitch = 0;
+    uint32_t line = 0;
+    if (window) {
+        line_cols = (uint64_t)(p->mid.cols - 1) * p->stride[1] + p->kernel_size[1];
+        if (line_cols < (uint64_t)in->cols + p->padding[1])
+            line_cols = (uint64_t)in->cols + p->padding[1];
+        line_pitch = (line_cols * n_c * in_bytes + 7) / 8 * 8;
+        line = core_buffer(c, "line buffer", SEGMENT_BUFFER, line_pitch * kh, 4);
+    }
+    /* Line kernels need room for the running value only where one operation is not enough. */
+    uint32_t before = p->n_before;
+    bool roomy = matrix || before > 1 || (q->global && before > 0) || (!q->present && p->n_out > 1);
+    uint32_t acc_buffer = core_buffer(c, matrix ? "sums" : "value", SEGMENT_BUFFER,
+                                      roomy ? 4ull * px_mid * n_o : 0, 4);
+    Operand acc = op_mem(DT_F32, ZERO, ZERO, ZERO, o, ONE);
+    if (roomy)
+        acc.base = core_address(c, acc_buffer, 0);
+    uint64_t pool_cols = 0, pool_pitch = 0;
+    uint32_t pool = 0, pooled_buffer = 0;
+    if (q->present)
+        pooled_buffer = core_buffer(c, "pooled", SEGMENT_BUFFER, last ? 4ull * px_out * n_o : 0, 4);
+    if (pooled) {
+        pool_cols = (uint64_t)(p->result.cols - 1) * q->stride[1] + q->kernel[1];
+        if (pool_cols < (uint64_t)p->mid.cols + q->padding[1])
+            pool_cols = (uint64_t)p->mid.cols + q->padding[1];
+        uint64_t unit = 8ull * t.stride;
+        pool_pitch = (pool_cols * n_o * 4 + unit - 1) / unit * unit;
+        bool constant = q->padding[1] > 0 && !q->average;
+        pool = core_buffer(c, "pool rows", constant ? SEGMENT_WEIGHTS : SEGMENT_BUFFER,
+                           last ? pool_pitch * q->kernel[0] : 0, 0);
+        if (constant) { /* padding columns are never written */
+            c->buffers.data[pool].fill = FILL_VALUE;
+            c->buffers.data[pool].value = pool_start(p).value;
+            c->buffers.data[pool].kind = SEGMENT_BUFFER;
+        }
+    }
+    Operand out = op_mem(DT_F32, ZERO, ZERO, ZERO, q->global ? ZERO : o, ONE);
+    if (q->present)
+        out.base = core_address(c, pooled_buffer, 0);
+
+    /* Start of a sample. */
+    bool held = false;
+    for (uint32_t i = 0; i < p->n_micros; i++)
+        held = held || p->micros[i].operand == MICRO_HELD;
+    if (held || q->global) {
+        open_last(c, &ch);
+        receive_held(c, &s);
+        if (q->global)
+            core_op(c, OPCODE_COPY, D1(o), out, pool_start(p), op_none());
+        close_last(c, &ch);
+    }
+
+    core_loop(c, core_number(c, t.steps));
+    if (window) {
+        core_loop(c, step_table(c, p, &t, timeline_receives, true));
+        Walk w = walk_row(c, in->cols, in->segs);
+        Scalar n = core_number(c, n_c);
+        Operand dst = op_mem(in->dtype, ZERO, ZERO, ZERO, n, ONE);
+        segment_address(c, &dst, line, (int64_t)p->padding[1] * n_c * in_bytes,
+                        (uint64_t)n_c * in_bytes, &w);
+        ring_term(c, &dst, line_pitch, kh, 1, -(int64_t)t.first_row);
+        core_op(c, OPCODE_COPY, D2(w.px, n), dst, op_wire(in->dtype, x, 0), op_none());
+        end_row(c, &w);
+        core_end(c);
+        if (p->padding[0] > 0) {
+            core_loop(c, step_table(c, p, &t, timeline_fills, true));
+            Operand row = op_mem(in->dtype, core_address(c, line, 0), ZERO, ZERO, ZERO, ONE);
+            ring_term(c, &row, line_pitch, kh, 1, -(int64_t)t.first_row);
+            core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)line_cols * n_c)), row,
+                    op_value(0.0f), op_none());
+            core_end(c);
+        }
+    }
+
+    /* A row of the middle. */
+    bool gated = window || pooled;
+    if (gated)
+        core_loop(c, step_table(c, p, &t, timeline_computes, true));
+    if (needs_rows(&s, 0, before)) {
+        open_last(c, &ch);
+        receive_rows(c, &s, 0, before);
+        close_last(c, &ch);
+    }
+    Walk w = walk_row(c, p->mid.cols, p->mid.segs);
+    w.rows = true;
+    w.first = t.mid_first;
+    w.stride = t.stride;
+    Dims message = D2(w.px, o);
+    Operand running = acc;
+    if (matrix) {
+        core_op(c, OPCODE_COPY, message, acc, op_value(0.0f), op_none());
+        Operand sums = acc,
+                matrix_operand =
+                    op_mem(p->weights->type.dtype, core_address(c, weights, 0), ZERO, ZERO, o, ONE);
+        sums.stride[1] = o;
+        sums.stride[2] = ZERO;
+        Dims dims = D3(w.px, n_in, o);
+        if (window) {
+            uint32_t depth = core_loop(c, core_number(c, taps));
+            matrix_operand.step[depth] = core_number(c, (int64_t)n_c * p->kernel_size[1] * n_o *
+                                                            dtype_bytes(p->weights->type.dtype));
+            Operand source = op_mem(in->dtype, ZERO, ZERO,
+                                    core_number(c, (int64_t)p->stride[1] * n_c), ONE, ZERO);
+            segment_address(c, &source, line, 0, (uint64_t)p->stride[1] * n_c * in_bytes, &w);
+            ring_term(c, &source, line_pitch, kh, 1,
+                      (int64_t)deal_begin(p, kh, cx) + 1 - (int64_t)t.first_row);
+            source.ring_coef[depth] = 1;
+            core_op(c, OPCODE_MAC, dims, sums, matrix_operand, source);
+            core_end(c);
+        } else {
+            core_op(c, OPCODE_MAC, dims, sums, matrix_operand, op_wire(in->dtype, x, 1));
+        }
+        pass_on(c, &ch, message, acc);
+    } else {
+        running = op_wire(in->dtype, x, 0);
+    }
+    open_last(c, &ch);
+    Operand chain = op_wire(DT_F32, ch.in, 0);
+    const Operand *add = ch.present ? &chain : NULL;
+    if (!q->present) {
+        run_and_send(c, &s, add, running, acc, 0, before, &w);
+    } else if (q->global) {
+        Operand value = run_micros(c, &s, add, running, acc, 0, before, &w, NULL);
+        core_op(c, pool_code(p), message, out, out, value);
+    } else {
+        Operand row = op_mem(DT_F32, ZERO, ZERO, ZERO, o, ONE);
+        segment_address(c, &row, pool, (int64_t)q->padding[1] * n_o * 4, (uint64_t)n_o * 4, &w);
+        ring_term(c, &row, pool_pitch, q->kernel[0], t.stride, -t.pool_first);
+        run_micros(c, &s, add, running, acc, 0, before, &w, &row);
+    }
+    close_last(c, &ch);
+    end_row(c, &w);
+    if (gated)
+        core_end(c);
+
+    if (pooled) {
+        bool pads = q->padding[0] > 0;
+        if (pads) {
+            core_loop(c, step_table(c, p, &t, timeline_pool_fills, last));
+            Operand row = op_mem(DT_F32, core_address(c, pool, 0), ZERO, ZERO, ZERO, ONE);
+            ring_term(c, &row, pool_pitch, q->kernel[0], t.stride, -t.pool_first);
+            core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)pool_cols * n_o)), row,
+                    pool_start(p), op_none());
+            core_end(c);
+        }
+        core_loop(c, step_table(c, p, &t, timeline_emits, last));
+        receive_rows(c, &s, before, p->n_micros);
+        Walk e = walk_row(c, p->result.cols, p->result.segs);
+        e.rows = true;
+        e.first = t.pool_first + (int64_t)t.stride * (q->kernel[0] - 1);
+        e.stride = t.stride * q->stride[0];
+        core_op(c, OPCODE_COPY, D2(e.px, o), out, pool_start(p), op_none());
+        /* All rows of the ring are the window's, in whatever order. */
+        Operand sums = out;
+        sums.stride[0] = sums.stride[1] = ZERO;
+        Scalar across = core_number(c, (int64_t)q->stride[1] * n_o);
+        Operand source =
+            op_mem(DT_F32, ZERO, core_number(c, (int64_t)(pool_pitch / 4)), o, across, ONE);
+        segment_address(c, &source, pool, 0, (uint64_t)q->stride[1] * n_o * 4, &e);
+        core_op(c, pool_code(p),
+                D4(core_number(c, q->kernel[0]), core_number(c, q->kernel[1]), e.px, o), sums, sums,
+                source);
+        run_and_send(c, &s, NULL, out, out, before, p->n_micros, &e);
+        end_row(c, &e);
+        core_end(c);
+    }
+    core_end(c); /* step */
+
+    if (window && t.tail) {
+        core_loop(c, core_number(c, (int64_t)t.tail));
+        Walk rest = walk_row(c, in->cols, in->segs);
+        core_op(c, OPCODE_SKIP, D2(rest.px, core_number(c, n_c)), op_none(),
+                op_wire(in->dtype, x, 0), op_none());
+        end_row(c, &rest);
+        core_end(c);
+    }
+    if (q->global) {
+        Walk e = {.seg = -1, .cols = 1, .segs = 1, .px = ONE};
+        open_last(c, &ch);
+        receive_rows(c, &s, before, p->n_micros);
+        run_and_send(c, &s, NULL, out, out, before, p->n_micros, &e);
+        close_last(c, &ch);
+    }
+}
+
+void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
+{
+    const Protocol *in = &p->in[0];
+    bool last = cx == p->shape.w - 1;
+    uint32_t n_o = block_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, cx, cy));
+    uint32_t n_c = block_size(in->features, p->shape.lanes_in, part_lane_in(p, cx, cy));
+    uint32_t messages = in->rows * in->segs;
+    uint32_t begin = deal_begin(p, messages, cx), mine = deal_size(p, messages, cx);
+    bool even = in->cols % in->segs == 0;
+
+    Scalar o = core_number(c, n_o);
+    uint32_t x = core_wire(c, WIRE_INPUT, 0, true,
+                           words_of(in->dtype, (uint64_t)positions_of(in) * n_c), p->slots[0]);
+    Chain ch = start_chain(c, p, cx, n_o);
+    Steps s;
+    start_steps(c, &s, p, last, n_o, o);
+    uint64_t positions = 0;
+    uint32_t most = block_size(messages, p->shape.split, 0); /* tables as long everywhere */
+    int64_t *at = arena_array(c->arena, int64_t, most);
+    int64_t *size = arena_array(c->arena, int64_t, most);
+    DType wt = p->weights->type.dtype;
+    for (uint32_t i = 0; i < mine; i++) {
+        uint32_t px = block_size(in->cols, in->segs, (begin + i) % in->segs);
+        at[i] = (int64_t)(positions * n_c * n_o * dtype_bytes(wt));
+        size[i] = (int64_t)px * n_c;
+        positions += px;
+    }
+    uint32_t weights = matrix_buffer(c, p, positions * n_c * n_o);
+    uint32_t buffer = core_buffer(c, "sums", SEGMENT_BUFFER, 4ull * n_o, 4);
+    Operand acc = op_mem(DT_F32, core_address(c, buffer, 0), ZERO, ZERO, o, ONE);
+
+    bool held = false;
+    for (uint32_t i = 0; i < p->n_micros; i++)
+        held = held || p->micros[i].operand == MICRO_HELD;
+    if (held) {
+        open_last(c, &ch);
+        receive_held(c, &s);
+        close_last(c, &ch);
+    }
+    core_op(c, OPCODE_COPY, D1(o), acc, op_value(0.0f), op_none());
+    /* The lane's messages for the columns before, ours, and those for the columns after. */
+    for (int part = 0; part < 3; part++) {
+        uint32_t n = part == 0 ? begin : part == 1 ? mine : messages - begin - mine;
+        if (part != 1 && p->shape.split == 1)
+            continue;
+        uint32_t depth = core_loop(c, core_number(c, n));
+        Scalar elements;
+        if (even) {
+            elements = core_number(c, (int64_t)(in->cols / in->segs) * n_c);
+        } else if (part == 1) {
+            elements = core_table(c, size, most, depth);
+        } else {
+            uint32_t from = part == 0 ? 0 : begin + mine;
+            int64_t *other = arena_array(c->arena, int64_t, messages);
+            for (uint32_t i = 0; i < n; i++)
+                other[i] = (int64_t)block_size(in->cols, in->segs, (from + i) % in->segs) * n_c;
+            elements = core_table(c, other, messages, depth);
+        }
+        if (part == 1) {
+            Operand w = op_mem(wt, ZERO, ZERO, ZERO, o, ONE), sums = acc;
+            sums.stride[2] = ZERO;
+            if (even) {
+                w.base = core_address(c, weights, 0);
+                w.step[depth] =
+                    core_number(c, (int64_t)(in->cols / in->segs) * n_c * n_o * dtype_bytes(wt));
+            } else {
+                w.base = core_addresses(c, weights, at, most, depth);
+            }
+            core_op(c, OPCODE_MAC, D2(elements, o), sums, w, op_wire(in->dtype, x, 1));
+        } else {
+            core_op(c, OPCODE_SKIP, D1(elements), op_none(), op_wire(in->dtype, x, 0), op_none());
+        }
+        core_end(c);
+    }
+    pass_on(c, &ch, D2(ONE, o), acc);
+    open_last(c, &ch);
+    Operand chain = op_wire(DT_F32, ch.in, 0);
+    Walk w = {.seg = -1, .cols = 1, .segs = 1, .px = ONE};
+    run_and_send(c, &s, ch.present ? &chain : NULL, acc, acc, 0, p->n_micros, &w);
+    close_last(c, &ch);
+}
