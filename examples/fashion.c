@@ -2,11 +2,13 @@
 // The data set's side of the examples, without any dependency but libc:
 //
 //     gzip -dc t10k-images-idx3-ubyte.gz | fashion images OUT.npy [COUNT]
+//     gzip -dc t10k-images-idx3-ubyte.gz | fashion vectors OUT.npy [COUNT]
 //     gzip -dc t10k-labels-idx1-ubyte.gz | fashion labels OUT.npy [COUNT]
 //     fashion accuracy SCORES.npy LABELS.npy
 //     fashion agree SCORES.npy REFERENCE.npy      predictions that agree, largest difference
 //
-// images are written as f32 [N, 28, 28, 1] in 0 .. 1 (grey value / 255), labels as i32 [N].
+// Images are written as f32 [N, 28, 28, 1], vectors as [N, 784], in 0 .. 1 (grey value / 255),
+// labels as i32 [N].
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +23,12 @@ static uint32_t big_endian(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+typedef enum Kind { IMAGES, VECTORS, LABELS } Kind;
+
 // The idx format: 0, 0, type (8: bytes), rank, extents, data.
-static bool convert(Diag *d, const char *out, uint64_t count, bool images)
+static bool convert(Diag *d, const char *out, uint64_t count, Kind kind)
 {
+    bool images = kind != LABELS;
     Bytes idx;
     if (!io_read(d, "-", 0, &idx))
         return false;
@@ -50,8 +55,10 @@ static bool convert(Diag *d, const char *out, uint64_t count, bool images)
             labels[i] = p[i];
         uint64_t extent[4] = {n, images ? big_endian(idx.data + 8) : 0,
                               images ? big_endian(idx.data + 12) : 0, 1};
-        ok = npy_write(d, out, images ? DT_F32 : DT_I32, images ? 4 : 1, extent,
-                       images ? (void *)pixels : (void *)labels);
+        if (kind == VECTORS)
+            extent[1] = each;
+        ok = npy_write(d, out, images ? DT_F32 : DT_I32, kind == IMAGES ? 4 : images ? 2 : 1,
+                       extent, images ? (void *)pixels : (void *)labels);
     }
     free(pixels);
     free(labels);
@@ -111,14 +118,18 @@ int main(int argc, char **argv)
     Diag d;
     diag_init(&d, "fashion");
     const char *what = argc > 1 ? argv[1] : "";
-    bool images = strcmp(what, "images") == 0, labels = strcmp(what, "labels") == 0;
+    static const char *const kinds[] = {[IMAGES] = "images", [VECTORS] = "vectors",
+                                        [LABELS] = "labels"};
+    int kind = -1;
+    for (int k = IMAGES; k <= LABELS; k++)
+        kind = strcmp(what, kinds[k]) == 0 ? k : kind;
     bool accuracy = strcmp(what, "accuracy") == 0, agree = strcmp(what, "agree") == 0;
-    if ((images || labels) && (argc == 3 || argc == 4)) {
-        convert(&d, argv[2], argc == 4 ? strtoull(argv[3], NULL, 10) : 0, images);
+    if (kind >= 0 && (argc == 3 || argc == 4)) {
+        convert(&d, argv[2], argc == 4 ? strtoull(argv[3], NULL, 10) : 0, (Kind)kind);
     } else if ((accuracy || agree) && argc == 4) {
         compare(&d, argv[2], argv[3], accuracy);
     } else {
-        fputs("usage: fashion images|labels OUT.npy [COUNT] < idx file\n"
+        fputs("usage: fashion images|vectors|labels OUT.npy [COUNT] < idx file\n"
               "       fashion accuracy SCORES.npy LABELS.npy\n"
               "       fashion agree SCORES.npy REFERENCE.npy\n", stderr);
         return EXIT_USAGE;

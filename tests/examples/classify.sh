@@ -9,13 +9,15 @@ set -eu
 bin=$1 root=$2 out=$3 model=$4 type=$5 machine=$6
 name="$out/$model-$type-$machine"
 reference="$out/$model-$type-reference.npy"
+input=vectors
+[ "$model" = lenet ] && input=images
 
 "$bin/wsec" "$root/examples/$model.dsl" -D T="$type" --machine "$machine" \
     --weights "$root/examples/weights/$model.safetensors" -o "$name.wse"
 expected=
 [ "$type" = f32 ] && expected="--expected scores=$reference --rtol 1e-4 --atol 1e-5"
 # shellcheck disable=SC2086
-"$bin/wse-run" "$name.wse" --input "image=$out/images.npy" --output "scores=$name.npy" -j 2 $expected
+"$bin/wse-run" "$name.wse" --input "image=$out/$input.npy" --output "scores=$name.npy" -j 2 $expected
 
 percent() {
     "$bin/fashion" accuracy "$1" "$out/labels.npy" | sed 's/.*: \(.*\) %/\1/'
@@ -27,7 +29,7 @@ echo "accuracy: fabric $ours %, reference $theirs %"
 awk "BEGIN { d = $ours - $theirs; exit !(d <= 0.1 && d >= -0.1) }"
 
 for engine in core default; do
-    "$bin/wse-run" "$name.wse" --input "image=$out/images.npy" -n 20 --engine=$engine \
+    "$bin/wse-run" "$name.wse" --input "image=$out/$input.npy" -n 20 --engine=$engine \
         --output "scores=$name-$engine.npy" --stats "$name-$engine.json"
     grep -E '"(cycles|first_result_cycles|operations|words_hopped)":' "$name-$engine.json" \
         >"$name-$engine.times"

@@ -6,5 +6,7 @@ bin=$1
 out=$2
 data=/usr/share/datasets/fashion-mnist
 mkdir -p "$out"
-gzip -dc $data/t10k-images-idx3-ubyte.gz | "$bin/fashion" images "$out/images.npy"
+for form in images vectors; do
+    gzip -dc $data/t10k-images-idx3-ubyte.gz | "$bin/fashion" $form "$out/$form.npy"
+done
 gzip -dc $data/t10k-labels-idx1-ubyte.gz | "$bin/fashion" labels "$out/labels.npy"
