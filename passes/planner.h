@@ -71,7 +71,10 @@ void router_rewind(Router *r, RouterMark mark);
 /* The edge of a kernel on the fabric: its cells by lane (x, y) and the travel there. */
 bool router_edge(Router *r, const Kernel *k, int input /* -1: out */, Side *travel,
                  uint32_t *lanes, int32_t **x, int32_t **y);
-/* The fullest link, in words a sample. */
+/* Takes what a routed stream uses, for reports. */
+void router_add_routed(Router *r, const Stream *s);
+/* The fullest link that words leave a box by, in words a sample; and of all. */
+uint64_t router_load(const Router *r, Box box, Side side);
 uint64_t router_peak(const Router *r, Box *where, Side *side);
 
 /* All streams of a placed plan; tries several orders. NULL failure: it worked. */
@@ -79,12 +82,19 @@ bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router);
 uint64_t plan_target(const Plan *plan); /* cycles a sample of the slowest kernel or the ports */
 uint64_t plan_host_words(const Plan *plan);
 uint64_t stream_words(const Stream *s); /* of the fullest lane, a sample */
+uint32_t stream_hops(const Stream *s);  /* of the longest lane, between the two kernels */
+/* Routers of a segment of a routed stream, the start included in the first. */
+Box stream_box(const Stream *s, uint32_t segment);
 uint32_t plan_cores(const Plan *plan);
 uint32_t plan_core_limit(const PassContext *cx);
 
 /* Words a sample that links may carry: the target, twice that, any. */
 uint64_t plan_link_limit(const Plan *plan, unsigned step);
 void route_explain(PassContext *cx, const RouteFailure *f); /* notes behind an error */
+
+/* A copy that may stand in XML once escaped: control characters and bytes that are no UTF-8
+ * become question marks. */
+const char *xml_safe(Arena *a, const char *s);
 
 /* Sizing: chooses shapes for at most `budget` cores and puts adapters in; called again it
  * takes its earlier adapters out first. False with *least, what the smallest choice needs

@@ -714,6 +714,65 @@ uint64_t router_peak(const Router *r, Box *where, Side *side)
     return peak;
 }
 
+uint64_t router_load(const Router *r, Box box, Side side)
+{
+    return peak_load(r, box, side, 0);
+}
+
+/* ---- routed streams ---- */
+
+static void lane_at(const Stream *s, uint32_t lane, uint32_t segment, int32_t *x, int32_t *y)
+{
+    *x = (int32_t)s->start_x[lane];
+    *y = (int32_t)s->start_y[lane];
+    for (uint32_t i = 0; i < segment; i++)
+        *(horizontal(s->segments[i].side) ? x : y) = (int32_t)s->segments[i].to[lane];
+}
+
+Box stream_box(const Stream *s, uint32_t segment)
+{
+    Box all = {0, 0, -1, -1};
+    for (unsigned k = 0; k < 2; k++) {
+        uint32_t lane = k ? s->protocol.lanes - 1 : 0;
+        int32_t x0, y0, x1, y1;
+        lane_at(s, lane, segment, &x0, &y0);
+        lane_at(s, lane, segment + 1, &x1, &y1);
+        all = k ? join(all, hull(x0, y0, x1, y1)) : hull(x0, y0, x1, y1);
+    }
+    return all;
+}
+
+uint32_t stream_hops(const Stream *s)
+{
+    uint32_t most = 0;
+    for (uint32_t l = 0; l < s->protocol.lanes; l++) {
+        uint32_t hops = 1;
+        for (uint32_t i = 0; i < s->n_segments; i++) {
+            int32_t x0, y0, x1, y1;
+            lane_at(s, l, i, &x0, &y0);
+            lane_at(s, l, i + 1, &x1, &y1);
+            hops += (uint32_t)((x1 > x0 ? x1 - x0 : x0 - x1) + (y1 > y0 ? y1 - y0 : y0 - y1));
+        }
+        most = hops > most ? hops : most;
+    }
+    return most;
+}
+
+void router_add_routed(Router *r, const Stream *s)
+{
+    uint64_t words = stream_words(s);
+    for (uint32_t i = 0; i < s->n_segments; i++)
+        take(r, stream_box(s, i), 1u << s->color, s->segments[i].side, words, (int32_t)s->id);
+    if (s->to != PLAN_HOST) {
+        const Kernel *k = r->plan->kernels.data[s->to];
+        Side travel;
+        uint32_t lanes;
+        int32_t *x, *y;
+        router_edge(r, k, (int)s->to_input, &travel, &lanes, &x, &y);
+        take(r, plan_box(k), 1u << s->color, travel, words, (int32_t)s->id);
+    }
+}
+
 /* ---- the pass ---- */
 
 /* Streams in the order of `order`; a stream that fails is moved to the front and all
