@@ -149,6 +149,23 @@ static void arrive(Sim *sim, uint32_t id, uint64_t head, uint64_t tail, uint32_t
         make_ready(sim, r->node);
 }
 
+// The reference is a node whose iterations count as samples, for progress and for finding
+// periods: the sinks in turn while unfinished, then the others.
+static void next_reference(Sim *sim)
+{
+    const Component *c = sim->component;
+    uint32_t n = c->nodes.end - c->nodes.begin;
+
+    for (sim->reference = NONE; sim->n_references < 2 * n; sim->n_references++) {
+        uint32_t id = sim->node_order[c->nodes.begin + sim->n_references % n];
+        const SimNode *node = &sim->nodes[id];
+        if (!node->done && node->schedule->n > 0 && (node->is_sink || sim->n_references >= n)) {
+            sim->reference = id;
+            return;
+        }
+    }
+}
+
 // An iteration of a node is over. False if it was its last one.
 static bool next_iteration(Sim *sim, uint32_t id)
 {
@@ -165,7 +182,7 @@ static bool next_iteration(Sim *sim, uint32_t id)
         if (node->iteration == samples)
             sim->last_result = max64(sim->last_result, node->free);
     }
-    if (id == sim->component->reference) {
+    if (id == sim->reference) {
         sim->at_boundary = true;
         if (sim->options->progress)
             sim->options->progress(sim->options->progress_arg, node->iteration, node->free);
@@ -174,6 +191,8 @@ static bool next_iteration(Sim *sim, uint32_t id)
         return true;
     node->done = true;
     sim->unfinished--;
+    if (id == sim->reference)
+        next_reference(sim);
     return false;
 }
 
@@ -345,14 +364,26 @@ static bool fail_deadlock(Sim *sim)
     return false;
 }
 
+// The slowest part's period is the run's.
+static void note_period(EngineResult *result, uint64_t cycles, uint64_t samples, bool exact)
+{
+    if (result->period_den == 0 || cycles * result->period_den > result->period_num * samples) {
+        result->period_num = cycles;
+        result->period_den = samples;
+        result->period_exact = exact;
+    }
+}
+
 static bool run_component(Sim *sim, EngineResult *result)
 {
-    Component *c = (Component *)sim->component;
+    const Component *c = sim->component;
     Period *period = sim->options->skip_periods && !sim->memory ? period_create(sim) : NULL;
-    uint64_t cycles = 0, samples = 0;
-    bool going = true;
+    uint64_t cycles, samples;
+    bool going, found = false;
 
     sim->queue.now = 0;
+    sim->n_references = 0;
+    next_reference(sim);
     sim->middle_result = sim->last_result = 0;
     sim->unfinished = 0;
     for (uint32_t i = c->nodes.begin; i < c->nodes.end; i++) {
@@ -369,25 +400,17 @@ static bool run_component(Sim *sim, EngineResult *result)
         if (turn % LOOK_UP == 0 && sim->options->interrupt && *sim->options->interrupt)
             going = engine_fail(sim, ENGINE_INTERRUPTED, "interrupted");
         if (going && period && sim->at_boundary && period_skip(period, sim, &cycles, &samples)) {
-            period_free(period); // what is left is less than a period and the fill
-            period = NULL;
+            note_period(result, cycles, samples, true);
+            found = true;
         }
     }
     period_free(period);
     if (going && sim->unfinished > 0)
         fail_deadlock(sim);
     sim->cycles = max64(sim->cycles, sim->last_result);
-    bool exact = samples > 0;
-    if (!exact) {
-        cycles = sim->last_result - sim->middle_result;
-        samples = sim->options->samples - sim->options->samples / 2;
-    }
-    // The slowest component's period is the run's.
-    if (result->period_den == 0 || cycles * result->period_den > result->period_num * samples) {
-        result->period_num = cycles;
-        result->period_den = samples;
-        result->period_exact = exact;
-    }
+    if (!found)
+        note_period(result, sim->last_result - sim->middle_result,
+                    sim->options->samples - sim->options->samples / 2, false);
     return sim->status == ENGINE_DONE;
 }
 

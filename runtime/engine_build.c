@@ -419,20 +419,8 @@ static void components_build(Sim *sim)
     sim->receiver_order = group(sim, of_receiver, sim->n_receivers, offsetof(Component, receivers));
     sim->route_order = group(sim, of_route, f->n_routes, offsetof(Component, routes));
     sim->link_order = group(sim, of_link, f->n_links, offsetof(Component, links));
-    for (uint32_t c = 0; c < sim->n_components; c++) {
-        Component *comp = &sim->components[c];
-        comp->reference = NONE;
-        for (uint32_t i = comp->nodes.begin; i < comp->nodes.end; i++) {
-            uint32_t id = sim->node_order[i];
-            const SimNode *node = &sim->nodes[id];
-            bool first = comp->reference == NONE;
-            if (node->schedule->n == 0)
-                continue;
-            if (first || (node->is_sink && !sim->nodes[comp->reference].is_sink))
-                comp->reference = id;
-            sim->n_sinks += node->is_sink;
-        }
-    }
+    for (uint32_t i = 0; i < sim->n_nodes; i++)
+        sim->n_sinks += sim->nodes[i].is_sink && sim->nodes[i].schedule->n > 0;
 }
 
 bool engine_build(Sim *sim)

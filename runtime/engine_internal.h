@@ -108,7 +108,6 @@ typedef struct Range {
 /* Nodes, receivers and links that can influence each other's times. */
 typedef struct Component {
     Range nodes, receivers, links, routes; /* ranges of Sim.node_order ... */
-    uint32_t reference; /* node whose iterations count as samples: the first sink, if any */
 } Component;
 
 typedef struct Memory Memory; /* engine_memory.c */
@@ -141,7 +140,8 @@ typedef struct Sim {
 
     /* of the component that runs */
     const Component *component;
-    bool at_boundary; /* the reference finished a sample in this cycle */
+    uint32_t reference, n_references; /* see next_reference() in engine.c */
+    bool at_boundary;                 /* the reference finished a sample in this cycle */
     uint32_t unfinished;
     uint64_t last_end;                   /* latest end of any operation */
     uint64_t middle_result, last_result; /* ends of samples / 2 and of samples at its sinks */
@@ -176,7 +176,8 @@ typedef struct Period Period;
 Period *period_create(Sim *sim);
 void period_free(Period *p);
 /* At the end of a cycle in which the reference finished a sample: if the state is that of an
- * earlier such cycle, moves the simulation ahead and returns true, with the period. */
+ * earlier such cycle, moves the simulation ahead as far as possible and returns true, with the
+ * period and how many samples the slowest sink finishes in it. */
 bool period_skip(Period *p, Sim *sim, uint64_t *cycles, uint64_t *samples);
 
 bool engine_fail(Sim *sim, EngineStatus status, const char *format, ...)

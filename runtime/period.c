@@ -2,12 +2,13 @@
 // runtime/period.c - finds out that a component repeats, and jumps ahead.
 //
 // At the end of every cycle in which the reference finished a sample, the state of the
-// component is listed relative to that cycle and to the reference's sample: where every
-// program stands, when its core is free, what every receiver holds and has released, when
-// links are free, and all events pending. The loop is a function of just that list, so if two
-// lists are equal everything between them repeats, as long as no node reaches its last
-// sample. The earlier list that is compared against is replaced at powers of two (Brent, BIT
-// 1980), so a period is found after at most about three times its length and the fill.
+// component is listed relative to that cycle: where every program stands, when its core is
+// free, what every receiver holds and has released, when links are free, and all events
+// pending. The loop is a function of just that list, so if two lists are equal everything
+// between them repeats, as long as no node reaches its last sample. Parts that share nothing
+// but links may have finished different numbers of samples in between. The earlier list that
+// is compared against is replaced at powers of two (Brent, BIT 1980), so a period is found
+// after at most about three times its length and the fill.
 //
 // Two values are clamped: a release or a `free` of a link in the past counts as now. Both
 // only enter maxima with times that are not before now (see engine.c).
@@ -22,10 +23,10 @@
 struct Period {
     uint64_t *state; // the earlier list
     size_t n, cap;
-    uint64_t cycle, sample; // of it
+    uint64_t cycle; // of it
     uint64_t boundaries, next_save;
     // counters at that time, by node and by route of the whole simulation
-    uint64_t *busy, *operations, *words;
+    uint64_t *iteration, *busy, *operations, *words;
 };
 
 typedef struct Lister {
@@ -38,6 +39,7 @@ Period *period_create(Sim *sim)
 {
     Period *p = arena_new(sim->arena, Period);
     p->next_save = 1;
+    p->iteration = arena_array(sim->arena, uint64_t, sim->n_nodes);
     p->busy = arena_array(sim->arena, uint64_t, sim->n_nodes);
     p->operations = arena_array(sim->arena, uint64_t, sim->n_nodes);
     p->words = arena_array(sim->arena, uint64_t, sim->fabric->n_routes);
@@ -127,7 +129,7 @@ static bool list_events(Lister *l, const LinkQueue *q)
 static bool list(Lister *l, const Sim *sim)
 {
     const Component *c = sim->component;
-    uint64_t now = sim->queue.now, sample = sim->nodes[c->reference].iteration;
+    uint64_t now = sim->queue.now;
 
     if (!item(l, sim->queue.n))
         return false;
@@ -135,8 +137,9 @@ static bool list(Lister *l, const Sim *sim)
         const SimNode *node = &sim->nodes[sim->node_order[i]];
         if (node->schedule->n == 0)
             continue;
-        if (!item(l, node->position) || !item(l, node->iteration - sample) ||
-            !item(l, node->free - now) || !item(l, node->waits))
+        uint64_t pending = node->done ? 0 : node->free - now;
+        if (!item(l, (uint64_t)node->position << 32 | node->waits) || !item(l, node->done) ||
+            !item(l, pending))
             return false;
     }
     for (uint32_t i = c->receivers.begin; i < c->receivers.end; i++) {
@@ -158,9 +161,9 @@ static void save(Period *p, const Sim *sim)
     p->n = 0;
     list(&l, sim);
     p->cycle = sim->queue.now;
-    p->sample = sim->nodes[c->reference].iteration;
     for (uint32_t i = c->nodes.begin; i < c->nodes.end; i++) {
         uint32_t id = sim->node_order[i];
+        p->iteration[id] = sim->nodes[id].iteration;
         p->busy[id] = sim->nodes[id].busy;
         p->operations[id] = sim->nodes[id].operations;
     }
@@ -170,25 +173,27 @@ static void save(Period *p, const Sim *sim)
 
 // How many whole periods fit before any node reaches its last sample or an operation the
 // limit of cycles.
-static uint64_t repetitions(const Sim *sim, uint64_t cycles, uint64_t samples)
+static uint64_t repetitions(const Period *p, const Sim *sim, uint64_t cycles)
 {
     const Component *c = sim->component;
     const EngineOptions *o = sim->options;
-    uint64_t furthest = 0, latest = sim->queue.now, n;
+    uint64_t latest = sim->queue.now, n = UINT64_MAX;
 
     for (uint32_t i = c->nodes.begin; i < c->nodes.end; i++) {
-        const SimNode *node = &sim->nodes[sim->node_order[i]];
-        furthest = node->iteration > furthest ? node->iteration : furthest;
+        uint32_t id = sim->node_order[i];
+        const SimNode *node = &sim->nodes[id];
+        uint64_t samples = node->iteration - p->iteration[id];
         latest = node->free > latest ? node->free : latest;
+        if (samples > 0 && (o->samples - node->iteration - 1) / samples < n)
+            n = (o->samples - node->iteration - 1) / samples;
     }
-    n = furthest + 1 < o->samples ? (o->samples - furthest - 1) / samples : 0;
     uint64_t limit = o->cycles_limit ? o->cycles_limit : UINT64_MAX / 4;
     uint64_t fits = latest < limit ? (limit - latest) / cycles : 0;
     return n < fits ? n : fits;
 }
 
 // Moves the state by n periods: times and sample numbers; messages keep their places.
-static void move(Period *p, Sim *sim, uint64_t n, uint64_t cycles, uint64_t samples)
+static void move(Period *p, Sim *sim, uint64_t n, uint64_t cycles)
 {
     const Component *c = sim->component;
     LinkQueue *q = &sim->queue;
@@ -198,11 +203,11 @@ static void move(Period *p, Sim *sim, uint64_t n, uint64_t cycles, uint64_t samp
         uint32_t id = sim->node_order[i];
         SimNode *node = &sim->nodes[id];
         uint64_t more = n * (node->operations - p->operations[id]);
-        if (node->schedule->n == 0)
+        if (node->schedule->n == 0 || node->done)
             continue;
         node->free += by;
         sim->last_end = node->free > sim->last_end ? node->free : sim->last_end;
-        node->iteration += n * samples;
+        node->iteration += n * (node->iteration - p->iteration[id]);
         node->busy += n * (node->busy - p->busy[id]);
         node->operations += more;
         sim->skipped_operations += more;
@@ -233,6 +238,22 @@ static void move(Period *p, Sim *sim, uint64_t n, uint64_t cycles, uint64_t samp
     *q = moved;
 }
 
+// Samples that the slowest sink (any node, if there is none) finished since the list was saved.
+static uint64_t least_samples(const Period *p, const Sim *sim)
+{
+    const Component *c = sim->component;
+    uint64_t least = UINT64_MAX;
+
+    for (uint32_t i = c->nodes.begin; i < c->nodes.end; i++) {
+        uint32_t id = sim->node_order[i];
+        const SimNode *node = &sim->nodes[id];
+        uint64_t samples = node->iteration - p->iteration[id];
+        if (!node->done && samples < least && (node->is_sink || sim->n_sinks == 0))
+            least = samples;
+    }
+    return least == UINT64_MAX ? 0 : least;
+}
+
 bool period_skip(Period *p, Sim *sim, uint64_t *cycles, uint64_t *samples)
 {
     Lister l = {.p = p};
@@ -240,11 +261,13 @@ bool period_skip(Period *p, Sim *sim, uint64_t *cycles, uint64_t *samples)
     p->boundaries++;
     if (p->n > 0 && list(&l, sim)) {
         *cycles = sim->queue.now - p->cycle;
-        *samples = sim->nodes[sim->component->reference].iteration - p->sample;
-        uint64_t n = repetitions(sim, *cycles, *samples);
+        *samples = least_samples(p, sim);
+        uint64_t n = repetitions(p, sim, *cycles);
         if (n > 0)
-            move(p, sim, n, *cycles, *samples);
-        return true;
+            move(p, sim, n, *cycles);
+        p->n = p->boundaries = 0;
+        p->next_save = 1;
+        return *samples > 0;
     }
     if (p->boundaries == p->next_save) {
         save(p, sim);
