@@ -270,6 +270,21 @@ static LLVMValueRef lane_mask(Gen *g, LLVMValueRef n, unsigned width)
     return icmp(g, LLVMIntSLT, LLVMConstVector(lane, width), splat(g, limit, width));
 }
 
+/* min, max: NaN propagates, -0 is below +0. Of equal operands the bits are joined, which only
+ * changes the sign of zeros. Not llvm.minimum and llvm.maximum: LLVM 19 narrows those of
+ * widened f16 operands to f16, and its f16 versions drop NaN. */
+static LLVMValueRef extreme(Gen *g, LLVMRealPredicate better, LLVMOpcode join, LLVMValueRef x,
+                            LLVMValueRef y, unsigned width)
+{
+    LLVMTypeRef f = wide(g->f32, width), i = wide(g->i32, width);
+    LLVMValueRef joined =
+        binary(g, join, LLVMBuildBitCast(g->b, x, i, ""), LLVMBuildBitCast(g->b, y, i, ""));
+    LLVMValueRef v = LLVMBuildSelect(g->b, LLVMBuildFCmp(g->b, better, x, y, ""), x, y, "");
+    v = LLVMBuildSelect(g->b, LLVMBuildFCmp(g->b, LLVMRealOEQ, x, y, ""),
+                        LLVMBuildBitCast(g->b, joined, f, ""), v, "");
+    return LLVMBuildSelect(g->b, LLVMBuildFCmp(g->b, LLVMRealUNO, x, x, ""), x, v, "");
+}
+
 /* The new value of an element (old: the destination's, where the opcode needs it). */
 static LLVMValueRef element_value(Gen *g, Opcode code, const LLVMValueRef *src, LLVMValueRef old,
                                   unsigned width)
@@ -285,9 +300,9 @@ static LLVMValueRef element_value(Gen *g, Opcode code, const LLVMValueRef *src, 
     case OPCODE_MUL:
         return LLVMBuildFMul(g->b, src[0], src[1], "");
     case OPCODE_MIN:
-        return call_intrinsic(g, "llvm.minimum", &f, 1, (LLVMValueRef[]){src[0], src[1]}, 2);
+        return extreme(g, LLVMRealOLT, LLVMOr, src[0], src[1], width);
     case OPCODE_MAX:
-        return call_intrinsic(g, "llvm.maximum", &f, 1, (LLVMValueRef[]){src[0], src[1]}, 2);
+        return extreme(g, LLVMRealOGT, LLVMAnd, src[0], src[1], width);
     case OPCODE_MAC:
         return call_intrinsic(g, "llvm.fma", &f, 1, (LLVMValueRef[]){src[0], src[1], old}, 3);
     case OPCODE_SELGT:
@@ -670,17 +685,21 @@ static LLVMValueRef magnitude(Gen *g, LLVMValueRef v)
     return LLVMBuildSelect(g->b, negative, LLVMBuildNeg(g->b, v, ""), v, "");
 }
 
-/* Tiles reorder outputs, which is only seen where two of them are one element: true if
- * the destination's strides keep all outputs apart (or NULL: nothing to test). */
-static LLVMValueRef outputs_apart(Gen *g, const Form *f, const FormArgs *a, const TilePlan *t)
+/* Whether tiles may be used: an operation without elements must not touch its destination,
+ * and the order of outputs, which tiles change, is seen where two of them are one element. */
+static LLVMValueRef may_tile(Gen *g, const Form *f, const FormArgs *a, const TilePlan *t)
 {
-    LLVMValueRef all = NULL, span = a->extent[f->rank - 1u], one = k64(g, 1);
+    LLVMValueRef span = a->extent[f->rank - 1u], one = k64(g, 1), all = NULL;
+    for (unsigned k = 0; k < t->n_sum; k++) {
+        LLVMValueRef some = icmp(g, LLVMIntSGE, a->extent[t->sum[k]], one);
+        all = all ? binary(g, LLVMAnd, all, some) : some;
+    }
     for (unsigned k = t->n_out; k-- > 0;) {
         unsigned d = t->out[k];
         LLVMValueRef step = magnitude(g, a->stride[0][d]);
         LLVMValueRef apart = binary(g, LLVMOr, icmp(g, LLVMIntSLE, a->extent[d], one),
                                     icmp(g, LLVMIntSGE, step, span));
-        all = all ? binary(g, LLVMAnd, all, apart) : apart;
+        all = binary(g, LLVMAnd, all, apart);
         span = binary(g, LLVMAdd, span,
                       binary(g, LLVMMul, step, binary(g, LLVMSub, a->extent[d], one)));
     }
@@ -707,16 +726,11 @@ static FormFn *form_function(Gen *g, const Form *f)
     if (!plan_tile(f, &t)) {
         emit_nest(g, f, a);
     } else {
-        LLVMValueRef apart = outputs_apart(g, f, &a, &t);
-        if (!apart) {
-            emit_tiles(g, f, &a, &t);
-        } else {
-            Branch br = branch_begin(g, apart);
-            emit_tiles(g, f, &a, &t);
-            branch_else(g, &br);
-            emit_nest(g, f, a);
-            branch_end(g, &br);
-        }
+        Branch br = branch_begin(g, may_tile(g, f, &a, &t));
+        emit_tiles(g, f, &a, &t);
+        branch_else(g, &br);
+        emit_nest(g, f, a);
+        branch_end(g, &br);
     }
     end_function(g);
     g->fn = caller;
