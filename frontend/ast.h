@@ -29,7 +29,7 @@ typedef VEC(Stmt *) StmtVec;
     KIND(TYPE, "type", "a tensor type")                                                            \
     KIND(LIST, "list", "a list")                                                                   \
     KIND(PAIR, "pair", "an integer or a list of two integers")                                     \
-    KIND(SHAPE, "shape", "a list of integers")
+    KIND(SHAPE, "shape", "a list of at most 4 integers")
 
 typedef enum Kind {
 #define KIND(id, text, phrase) KIND_##id,

@@ -224,7 +224,7 @@ static const char *define_kind(const Value *v)
     case VALUE_STRING:
         return "a string of valid UTF-8";
     case VALUE_DTYPE:
-        return "a dtype";
+        return "a dtype, f32 or f16";
     case VALUE_ERROR:
     case VALUE_TYPE:
     case VALUE_KIND:

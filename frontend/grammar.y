@@ -180,7 +180,6 @@ separator: '\n' | ';' ;
 item:
     %empty
   | PARAM param_list
-  | PARAM error
   | FN name '(' formals ')' block           { add_function(parser, $name, $formals, $block); }
   | FN name '(' formals ')' '=' expr
         {
@@ -190,15 +189,14 @@ item:
             vec_push(parser->arena, &body, s);
             add_function(parser, $name, $formals, body);
         }
-  | FN error block                          { (void)$block; }
   | MODEL name '(' formals ')' ARROW outputs block
         {
             Model *m = arena_new(parser->arena, Model);
             *m = (Model){$name, $formals, $outputs, $block};
             vec_push(parser->arena, &parser->ast->models, m);
         }
-  | MODEL error block                       { (void)$block; }
   | error
+  | error block                             { (void)$block; }
   ;
 
 param_list:
@@ -259,6 +257,7 @@ line:
     %empty                                  { $$ = (StmtVec){0}; }
   | stmt                                    { $$ = (StmtVec){0}; vec_push(parser->arena, &$$, $1); }
   | error                                   { $$ = (StmtVec){0}; }
+  | error block                             { $$ = (StmtVec){0}; }
   ;
 
 stmt:
@@ -504,11 +503,12 @@ static const char *describe_expected(Parser *p, const yysymbol_kind_t *expected,
 
 static int yyreport_syntax_error(const yypcontext_t *context, Parser *parser)
 {
-    if (parser->line_start && parser->groups > 0)
+    yysymbol_kind_t found = yypcontext_token(context);
+    if (parser->groups > 0 && (parser->line_start || found == YYTRANSLATE('{')))
         parser->groups = parser->group_braces = 0; /* it seems that a ) is missing */
     if (parser->fatal)
         return 0;
-    yysymbol_kind_t expected[MAX_EXPECTED], found = yypcontext_token(context);
+    yysymbol_kind_t expected[MAX_EXPECTED];
     int n = yypcontext_expected_tokens(context, expected, MAX_EXPECTED);
     Span at = *yypcontext_location(context);
     const char *hint = describe_expected(parser, expected, n > 0 ? n : 0);

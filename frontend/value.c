@@ -106,7 +106,8 @@ bool is_param(const Expander *x, const Symbol *s)
 
 const char *suggest_word(Expander *x, const char *word, const char *const *names, size_t n)
 {
-    const char *nearest = text_nearest(word, names, n);
+    // Of a name of one letter every other one is near.
+    const char *nearest = strlen(word) > 1 ? text_nearest(word, names, n) : NULL;
     return nearest ? arena_printf(x->arena, "; did you mean '%s'?", nearest) : "";
 }
 
@@ -213,7 +214,10 @@ bool check_annotation(Expander *x, const Expr *annotation, Value *v, Span at, Su
 {
     if (!annotation || v->kind == VALUE_ERROR)
         return v->kind != VALUE_ERROR;
-    Value a = eval_expr(x, annotation);
+    // The words for kinds mean just that here, whatever a local of that name is.
+    bool is_word = annotation->kind == EXPR_NAME && annotation->as.name->kind >= 0;
+    Value a = is_word ? (Value){.kind = VALUE_KIND, .as.kind = (Kind)annotation->as.name->kind}
+                      : eval_expr(x, annotation);
     if (a.kind == VALUE_ERROR)
         return false;
     if (a.kind == VALUE_KIND) {
