@@ -15,7 +15,6 @@ typedef enum FillKind {
     FILL_NONE,   /* starts at zero */
     FILL_MATRIX, /* the core's block of the kernel's weights */
     FILL_MICRO,  /* the constant of a fused step */
-    FILL_VALUE,  /* one value everywhere */
     FILL_INDEX,  /* numbers of the core's features */
 } FillKind;
 
@@ -26,7 +25,6 @@ typedef struct Buffer {
     uint32_t phase; /* address % 8: operands that meet in one operation differ in it */
     FillKind fill;
     uint32_t fill_index; /* FILL_MICRO: which step */
-    float value;         /* FILL_VALUE */
     DType dtype;
 } Buffer;
 

@@ -168,8 +168,8 @@ static void make_inits(const KernelEmitter *k, const Core *c, const Turned *t, G
         const Buffer *b = &c->buffers.data[n];
         if (b->fill == FILL_NONE || b->bytes == 0)
             continue;
-        /* What a core holds may depend on its column, its row, both or neither. */
-        uint32_t ni = b->fill == FILL_MATRIX ? g.nx : 1, nj = b->fill == FILL_VALUE ? 1 : g.ny;
+        /* Weights depend on column and row, other constants on the row only. */
+        uint32_t ni = b->fill == FILL_MATRIX ? g.nx : 1, nj = g.ny;
         size_t size = ((size_t)b->bytes + 7) / 8 * 8;
         size_t at = add_data(e, size * ni * nj);
         for (uint32_t j = 0; j < nj; j++)

@@ -39,7 +39,7 @@ void kernel_memory(Arena *a, const Kernel *k, const Protocol *protocol_in, const
  * lane stands where already follows k->mirror (lane 0 is the leftmost in the direction of
  * travel once the region is mirrored and turned). */
 typedef struct Edge {
-    Side travel;        /* direction of travel while crossing the edge */
+    Side travel; /* direction of travel while crossing the edge */
     uint32_t lanes;
     uint32_t *position; /* by lane: column (travel N or S) or row (E or W) */
 } Edge;
@@ -54,8 +54,8 @@ uint32_t kernel_own_colors(const Kernel *k);
 
 /* Messages (of input `input`) that the kernel takes in before its first result leaves, and
  * the first result's delay in cycles: for ring capacities of forks that rejoin. */
-void kernel_delay(const Kernel *k, const Protocol *protocol_in, const Machine *m,
-                  uint32_t input, uint32_t *messages, uint64_t *cycles);
+void kernel_delay(const Kernel *k, const Protocol *protocol_in, const Machine *m, uint32_t input,
+                  uint32_t *messages, uint64_t *cycles);
 
 /* The whole image but native code, from a plan with regions and routes. Names come from the
  * graph; weights are rounded to their dtype, permuted and cut here (images without values get

@@ -550,10 +550,6 @@ void part_fill(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy, uint8_t
     case FILL_MICRO:
         fill_micro(p, b, cx, cy, out);
         break;
-    case FILL_VALUE:
-        for (uint32_t i = 0; i < b->bytes / dtype_bytes(b->dtype); i++)
-            put(out, i, b->dtype, b->value);
-        break;
     case FILL_INDEX: {
         uint32_t lane = part_lane_in(p, cx, cy);
         uint32_t begin = block_begin(p->in[0].features, p->shape.lanes_in, lane);

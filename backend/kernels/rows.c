@@ -456,14 +456,7 @@ void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
             pool_cols = (uint64_t)p->mid.cols + q->padding[1];
         uint64_t unit = 8ull * t.stride;
         pool_pitch = (pool_cols * n_o * 4 + unit - 1) / unit * unit;
-        bool constant = q->padding[1] > 0 && !q->average;
-        pool = core_buffer(c, "pool rows", constant ? SEGMENT_WEIGHTS : SEGMENT_BUFFER,
-                           last ? pool_pitch * q->kernel[0] : 0, 0);
-        if (constant) { /* padding columns are never written */
-            c->buffers.data[pool].fill = FILL_VALUE;
-            c->buffers.data[pool].value = pool_start(p).value;
-            c->buffers.data[pool].kind = SEGMENT_BUFFER;
-        }
+        pool = core_buffer(c, "pool rows", SEGMENT_BUFFER, last ? pool_pitch * q->kernel[0] : 0, 0);
     }
     Operand out = op_mem(DT_F32, ZERO, ZERO, ZERO, q->global ? ZERO : o, ONE);
     if (q->present)
@@ -473,11 +466,17 @@ void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     bool held = false;
     for (uint32_t i = 0; i < p->n_micros; i++)
         held = held || p->micros[i].operand == MICRO_HELD;
-    if (held || q->global) {
+    /* Padding columns of a maximum pool: rows that come in leave them alone. */
+    bool borders = pooled && !q->average && q->padding[1] > 0;
+    if (held || q->global || borders) {
         open_last(c, &ch);
         receive_held(c, &s);
         if (q->global)
             core_op(c, OPCODE_COPY, D1(o), out, pool_start(p), op_none());
+        if (borders)
+            core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)(pool_pitch / 4 * q->kernel[0]))),
+                    op_mem(DT_F32, core_address(c, pool, 0), ZERO, ZERO, ZERO, ONE), pool_start(p),
+                    op_none());
         close_last(c, &ch);
     }
 
