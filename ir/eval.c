@@ -11,6 +11,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { MAX_OPERANDS = 5 }; /* batch_norm; inference admits no more */
+
 static double max2(double a, double b)
 {
     if (a != a || b != b)
@@ -282,33 +284,44 @@ void eval_node(const Node *n, const double *const *in, double *out)
     }
 }
 
-bool eval_graph(Arena *a, Diag *d, const Graph *g, const double *const *inputs, double **result)
+bool eval_prepare(Arena *a, Diag *d, const Graph *g, double **result)
 {
-    VEC(const double *) operands = {0};
-    for (size_t i = 0; i < g->inputs.n; i++) {
-        Node *n = g->inputs.data[i];
-        size_t count = (size_t)type_elements(&n->type);
-        result[n->id] = arena_array(a, double, count);
-        memcpy(result[n->id], inputs[i], count * sizeof(double));
-    }
     for (size_t i = 0; i < g->nodes.n; i++) {
         const Node *n = g->nodes.data[i];
         size_t count = (size_t)type_elements(&n->type);
-        if (n->op == OP_INPUT)
-            continue;
         result[n->id] = arena_array(a, double, count);
-        if (n->op == OP_CONST) {
-            if (n->value == NULL)
-                return diag_error(d, n->span, "weight '%s' has no values: give --weights",
-                                  n->name ? n->name : "(folded)");
-            for (size_t k = 0; k < count; k++)
-                result[n->id][k] = (double)n->value[k];
+        if (n->op != OP_CONST)
             continue;
-        }
-        operands.n = 0;
-        for (uint32_t k = 0; k < n->n_in; k++)
-            vec_push(a, &operands, result[n->in[k]->id]);
-        eval_node(n, operands.data, result[n->id]);
+        if (n->value == NULL)
+            return diag_error(d, n->span, "weight '%s' has no values: give --weights",
+                              n->name ? n->name : "(folded)");
+        for (size_t k = 0; k < count; k++)
+            result[n->id][k] = (double)n->value[k];
     }
+    return true;
+}
+
+void eval_run(const Graph *g, const double *const *inputs, double **result)
+{
+    for (size_t i = 0; i < g->inputs.n; i++) {
+        const Node *n = g->inputs.data[i];
+        memcpy(result[n->id], inputs[i], (size_t)type_elements(&n->type) * sizeof(double));
+    }
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        const Node *n = g->nodes.data[i];
+        const double *in[MAX_OPERANDS];
+        if (op_info[n->op].flags & OPF_LEAF)
+            continue;
+        for (uint32_t k = 0; k < n->n_in; k++)
+            in[k] = result[n->in[k]->id];
+        eval_node(n, in, result[n->id]);
+    }
+}
+
+bool eval_graph(Arena *a, Diag *d, const Graph *g, const double *const *inputs, double **result)
+{
+    if (!eval_prepare(a, d, g, result))
+        return false;
+    eval_run(g, inputs, result);
     return true;
 }

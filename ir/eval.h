@@ -8,8 +8,13 @@
 
 #include "ir/graph.h"
 
-/* Evaluates one sample. inputs[k]: type_elements doubles of graph->inputs.data[k].
- * result[id] is set for every node to its elements (on the arena). */
+/* For many samples: prepare once, run for each. eval_prepare() allocates result[id] for every
+ * node and fills in the constants; false, with a message, if weights are missing.
+ * inputs[k]: type_elements doubles of graph->inputs.data[k]. */
+bool eval_prepare(Arena *a, Diag *d, const Graph *g, double **result);
+void eval_run(const Graph *g, const double *const *inputs, double **result);
+
+/* Both, for one sample. */
 bool eval_graph(Arena *a, Diag *d, const Graph *g, const double *const *inputs, double **result);
 
 /* One node from its inputs' values; also used by constant folding. */

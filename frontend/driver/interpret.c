@@ -71,19 +71,17 @@ static void *work(void *argument)
     double **inputs = arena_array(&a, double *, g->inputs.n + 1);
     for (size_t k = 0; k < g->inputs.n; k++)
         inputs[k] = arena_array(&a, double, (size_t)type_elements(&g->inputs.data[k]->type));
-    ArenaMark mark = arena_mark(&a);
-    job->ok = true;
+    double **result = arena_array(&a, double *, g->nodes.n + 1);
+    job->ok = eval_prepare(&a, &d, g, result);
     for (uint64_t s = job->first; s < job->n_samples && job->ok; s += job->step) {
         for (size_t k = 0; k < g->inputs.n; k++) {
             uint64_t n = tensor_spec_elements(&job->specs[k]);
             for (uint64_t i = 0; i < n; i++)
                 inputs[k][i] = samples_get(job->specs[k].dtype, job->inputs[k], s * n + i);
         }
-        double **result = arena_array(&a, double *, g->nodes.n + 1);
-        job->ok = eval_graph(&a, &d, g, (const double *const *)inputs, result);
-        for (size_t c = 0; c < job->n_captures && job->ok; c++)
+        eval_run(g, (const double *const *)inputs, result);
+        for (size_t c = 0; c < job->n_captures; c++)
             keep(&job->captures[c], s, result[job->captures[c].node->id]);
-        arena_rewind(&a, mark);
     }
     diag_finish(&d);
     arena_free(&a);

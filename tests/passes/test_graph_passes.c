@@ -425,6 +425,29 @@ static void fuse(void)
            HELD(" kernel=0", " kernel=1", " kernel=2", " kernel=3"));
 }
 
+/* Where both operands could take the step, the later one does; the other one is its second
+ * stream. */
+static void fuse_later(void)
+{
+    Capture c;
+    capture_begin(&c);
+    Graph *g = run(&c, (Pass[]){pass_fuse}, 1,
+                   "graph \"g\" {\n"
+                   "  %0 = input \"x\" : f32[4]\n"
+                   "  %1 = const @a.weight : f32[4, 4]\n"
+                   "  %2 = linear(%0, %1) {bias = false} : f32[4]\n"
+                   "  %3 = const @b.weight : f32[4, 4]\n"
+                   "  %4 = linear(%0, %3) {bias = false} : f32[4]\n"
+                   "  %5 = sub(%4, %2) : f32[4]\n"
+                   "  output \"y\" = %5\n"
+                   "}\n",
+                   NULL);
+    CU_ASSERT_EQUAL(g->nodes.data[2]->kernel, 0);
+    CU_ASSERT_EQUAL(g->nodes.data[4]->kernel, 1);
+    CU_ASSERT_EQUAL(g->nodes.data[5]->kernel, 1);
+    capture_end(&c);
+}
+
 /* A long chain of passes does not all hang on a kernel that has little else to do. */
 static void fuse_cost(void)
 {
@@ -687,6 +710,7 @@ int main(void)
         {"views", views},
         {"legal", legal},
         {"fuse", fuse},
+        {"fuse takes the later", fuse_later},
         {"fuse cost", fuse_cost},
         {"partition", partition},
         {"partition of host views", partition_host_views},
