@@ -10,6 +10,7 @@
 #include "runtime/liveness.h"
 #include "tests/check/hand_images.h"
 #include "tests/check/mutations.h"
+#include "tests/check/test_soundness.h"
 #include "tests/common/random_image.h"
 
 // The messages of a check: empty if the image is accepted. Free with free().
@@ -256,6 +257,7 @@ int main(void)
     CU_add_test(s, "routes", test_routes);
     CU_add_test(s, "changed bytes", test_bytes);
     CU_add_test(s, "random images", test_random_images);
+    CU_add_test(s, "what is accepted is right", test_soundness);
     CU_basic_set_mode(CU_BRM_VERBOSE);
     CU_basic_run_tests();
     unsigned failures = CU_get_number_of_failures();
