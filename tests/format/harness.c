@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// tests/format/harness.c - what the tests of runtime/format share.
+#include "tests/format/harness.h"
+
+#include <stdlib.h>
+
+void messages_open(Messages *m)
+{
+    *m = (Messages){0};
+    diag_init(&m->diag, "test");
+    m->diag.out = open_memstream(&m->text, &m->len);
+}
+
+char *messages_close(Messages *m)
+{
+    fclose(m->diag.out);
+    diag_finish(&m->diag);
+    return m->text;
+}
+
+Class class_of(Arena *a, const char *text)
+{
+    Diag d;
+    Class c;
+
+    diag_init(&d, "test");
+    if (!program_parse(a, &d, diag_add_source(&d, "class", text, strlen(text)), &c))
+        abort();
+    diag_finish(&d);
+    return c;
+}
+
+bool parse_ops(Arena *a, const char *ops, Class *c, char **messages)
+{
+    Messages m;
+    char *text = arena_printf(a,
+                              "class 0 \"t\" data=16 {\nchannel 0 in\nchannel 1 in\n"
+                              "channel 2 out\nchannel 3 out\n%s\n}\n",
+                              ops);
+
+    messages_open(&m);
+    bool good = program_parse(a, &m.diag, diag_add_source(&m.diag, "t", text, strlen(text)), c);
+    *messages = messages_close(&m);
+    return good;
+}
+
+Machine plain_machine(void)
+{
+    Machine m = {.name = "plain",
+                 .width = 8,
+                 .height = 8,
+                 .clock_hz = 850000000,
+                 .sram_bytes = 49152,
+                 .reserve_bytes = 1024,
+                 .op_bytes = 16,
+                 .banks = 8,
+                 .bank_bytes = 2,
+                 .setup = 6,
+                 .setup_loop = 14,
+                 .latency = 1,
+                 .landing = {2, 1},
+                 .colors = 24,
+                 .reserved_colors = 3,
+                 .queues_in = 7,
+                 .queues_out = 5,
+                 .hop = 1,
+                 .ramp = 2,
+                 .ports_west = 4,
+                 .ports_east = 4,
+                 .host_words = {4, 1}};
+
+    for (int c = 0; c < COST_COUNT; c++) {
+        for (int t = 0; t < DT_COUNT; t++) {
+            m.cost[c][t] = (OpCost){{t == DT_F16 ? 2 : 1, 1}, {2, 1}};
+        }
+    }
+    m.cost[COST_MAC][DT_F32].width = (Fraction){48, 100};
+    return m;
+}
+
+int run_suite(const char *name, const CU_TestInfo *tests)
+{
+    if (CU_initialize_registry() != CUE_SUCCESS)
+        return 1;
+    CU_pSuite suite = CU_add_suite(name, NULL, NULL);
+    for (; tests->pName != NULL; tests++)
+        CU_add_test(suite, tests->pName, tests->pTestFunc);
+    CU_basic_set_mode(CU_BRM_NORMAL);
+    CU_basic_run_tests();
+    unsigned failed = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failed != 0;
+}
