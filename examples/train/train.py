@@ -38,20 +38,30 @@ class Mlp(nn.Module):
         return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(128, 128)
+        self.fc2 = nn.Linear(128, 128)
+
+    def forward(self, x):
+        return torch.relu(x + self.fc2(torch.relu(self.fc1(x))))
+
+
 class Residual(nn.Module):
     """784 -> 128, a residual block of two linear layers, 128 -> 10."""
 
     def __init__(self):
         super().__init__()
-        self.fc1 = nn.Linear(784, 128)
-        self.fc2 = nn.Linear(128, 128)
-        self.fc3 = nn.Linear(128, 128)
-        self.fc4 = nn.Linear(128, 10)
+        self.stem = nn.Linear(784, 128)
+        self.blocks = nn.ModuleList([Block()])
+        self.head = nn.Linear(128, 10)
 
     def forward(self, x):
-        x = torch.relu(self.fc1(x.flatten(1)))
-        y = self.fc3(torch.relu(self.fc2(x)))
-        return self.fc4(torch.relu(x + y))
+        x = torch.relu(self.stem(x.flatten(1)))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
 
 
 class Lenet(nn.Module):
