@@ -146,6 +146,16 @@ Node *g_flatten(Bench *b, Node *x, const char *order)
     return finish(b, n);
 }
 
+Node *g_view(Bench *b, Opkind op, Node *x, int64_t d0, int64_t d1, int64_t d2)
+{
+    Node *n = graph_add(b->graph, op, (Span){0}, NULL, &x, 1);
+    n->attr.shape[0] = d0;
+    n->attr.shape[1] = d1;
+    n->attr.shape[2] = d2;
+    n->attr.shape_rank = op == OP_TRANSPOSE ? x->type.rank : type_of(DT_F32, d0, d1, d2).rank;
+    return finish(b, n);
+}
+
 Node *g_norm(Bench *b, Node *x)
 {
     Type t = type_of(b->dtype, type_features(&x->type), 0, 0);

@@ -40,6 +40,7 @@ Node *g_pool(Bench *b, Opkind op, Node *x, int64_t kernel, int64_t stride, int64
 Node *g_unary(Bench *b, Opkind op, Node *x);
 Node *g_binary(Bench *b, Opkind op, Node *x, Node *y);
 Node *g_flatten(Bench *b, Node *x, const char *order);
+Node *g_view(Bench *b, Opkind op, Node *x, int64_t d0, int64_t d1, int64_t d2); /* extents, axes */
 Node *g_norm(Bench *b, Node *x);
 void g_output(Bench *b, Node *x);
 
