@@ -154,7 +154,7 @@ static uint64_t local_cost(const Sizer *z, const Choice *c, const Shape *s, uint
     return cost;
 }
 
-static void collect_lanes(Sizer *z, Choice *c)
+static void collect_lanes(Choice *c)
 {
     c->n_by_lanes = 0;
     for (size_t i = 0; i < c->shapes.n; i++) {
@@ -166,7 +166,6 @@ static void collect_lanes(Sizer *z, Choice *c)
         if (c->cost[i] < c->by_lanes[k].cost)
             c->by_lanes[k].cost = c->cost[i];
     }
-    (void)z;
 }
 
 /* Least cost of the tree below when `lanes` come in by a stream. */
@@ -196,7 +195,7 @@ static void choose_tree(Sizer *z, uint64_t T)
                     c->cost[i] = add_cost(c->cost[i], below(z, out, s->lanes_out, T));
             }
         }
-        collect_lanes(z, c);
+        collect_lanes(c);
     }
     for (uint32_t o = 0; o < z->n; o++) {
         Choice *c = &z->choice[z->order[o]];
@@ -529,6 +528,7 @@ static uint64_t slowest(const Sizer *z, const Kernel **which)
     return worst;
 }
 
+/* What keeps the fastest choice from being faster; the slack comes after. */
 static void explain(Sizer *z, uint64_t host)
 {
     const Kernel *k = NULL;
@@ -537,7 +537,7 @@ static void explain(Sizer *z, uint64_t host)
     if (!k)
         return;
     if (worst <= host) {
-        z->plan->why = arena_printf(a, "host ports: %" PRIu64 " words a sample take %" PRIu64
+        z->plan->why = arena_printf(a, "the host ports: %" PRIu64 " words a sample take %" PRIu64
                                        " cycles",
                                     plan_host_words(z->plan), host);
         return;
@@ -545,14 +545,9 @@ static void explain(Sizer *z, uint64_t host)
     bool faster = false;
     for (size_t i = 0; i < z->choice[k->id].shapes.n; i++)
         faster = faster || z->choice[k->id].shapes.data[i].cycles < worst;
-    if (!faster)
-        z->plan->why = arena_printf(a, "kernel '%s': %" PRIu64 " cycles a sample, no shape of it "
-                                       "is faster",
-                                    k->name, worst);
-    else
-        z->plan->why = arena_printf(a, "kernel '%s': %" PRIu64 " cycles a sample, faster takes "
-                                       "more cores than allowed or worth it",
-                                    k->name, worst);
+    z->plan->why = arena_printf(a, "kernel '%s', %" PRIu64 " cycles at best: %s", k->name, worst,
+                                faster ? "faster shapes of it take more cores than allowed"
+                                       : "no shape of it is faster");
 }
 
 /* The core price rises until the choice fits the budget. */
@@ -561,10 +556,11 @@ static bool size_latency(Sizer *z, uint64_t budget, uint64_t host)
     z->cycles_price = LATENCY_SCALE;
     for (uint64_t price = 1; price < (uint64_t)1 << 40; price *= 2) {
         z->core_price = price;
-        if (solve(z, NEVER - 1) <= budget)
+        if (solve(z, NEVER - 1) <= budget) {
+            explain(z, host);
             return true;
+        }
     }
-    (void)host;
     return false;
 }
 
@@ -580,10 +576,11 @@ static bool size_throughput(Sizer *z, uint64_t budget, uint64_t host)
     qsort(times, n, sizeof *times, by_value);
     size_t lo = 0, hi = n - 1; /* the slowest of all is feasible, or nothing is */
     if (solve(z, times[hi]) > budget) {
+        /* Adapters may be slower than every kernel. */
         if (solve(z, NEVER - 1) > budget)
             return false;
-        const Kernel *k;
-        return slowest(z, &k) > 0;
+        explain(z, host);
+        return true;
     }
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
@@ -592,6 +589,9 @@ static bool size_throughput(Sizer *z, uint64_t budget, uint64_t host)
         else
             lo = mid + 1;
     }
+    if (solve(z, times[hi]) > budget)
+        return false;
+    explain(z, host);
     uint64_t best = times[hi] > host ? times[hi] : host;
     uint64_t target = best + (uint64_t)((double)best * z->cx->options.slack);
     if (solve(z, target) <= budget)
@@ -634,7 +634,6 @@ bool plan_size(PassContext *cx, uint64_t budget, bool report, uint64_t *least)
             good = cx->options.latency ? size_latency(&z, budget, host)
                                        : size_throughput(&z, budget, host);
             if (good) {
-                explain(&z, host);
                 apply(&z);
             } else {
                 z.core_price = 1;

@@ -166,7 +166,7 @@ static void draw_fabric(Picture *v)
     }
     for (int32_t y = (u.y0 + step - 1) / step * step; y <= u.y1; y += step) {
         snprintf(number, sizeof number, "%d", y);
-        label(v, x0 - 22, py(v, y + 0.5) + 3.5, 10, "text-anchor=\"end\" fill=\"#777\"", number);
+        label(v, x0 - 18, py(v, y + 0.5) + 3.5, 10, "text-anchor=\"end\" fill=\"#777\"", number);
     }
 }
 
@@ -309,7 +309,7 @@ static void draw_stream(Picture *v, const Stream *s)
     escaped(v, s->name);
     text_printf(v->t, ": %u lanes, color %u</title>\n", lanes, s->color);
     if (lanes > 1) {
-        text_printf(v->t, "<path fill=\"%s\" fill-opacity=\"0.18\" stroke=\"none\" d=\"", ink(s));
+        text_printf(v->t, "<path fill=\"%s\" fill-opacity=\"0.13\" stroke=\"none\" d=\"", ink(s));
         unsigned n = lane_points(v, s, 0, at);
         draw_points(v, at, n, false, false);
         n = lane_points(v, s, lanes - 1, at);
@@ -339,11 +339,11 @@ static void draw_stream(Picture *v, const Stream *s)
     text_add(v->t, "\"/>\n</g>\n");
 }
 
-/* A tag on the middle lane of the longest segment. */
+/* A tag on the longest segment, aside of the middle, where kernels have their names. */
 static void label_stream(Picture *v, const Stream *s)
 {
     double at[10][2];
-    unsigned n = lane_points(v, s, s->protocol.lanes / 2, at), best = 1;
+    unsigned n = lane_points(v, s, s->protocol.lanes / 4, at), best = 1;
     double longest = -1;
     for (unsigned i = 1; i < n; i++) {
         double dx = at[i][0] - at[i - 1][0], dy = at[i][1] - at[i - 1][1];
@@ -398,7 +398,7 @@ static void draw_ports(Picture *v, const Stream *s)
     }
     text_add(v->t, "\"/>\n");
     const char *text = arena_printf(&v->arena, "%s %s", in ? "in:" : "out:", host_name(v, s));
-    double x = west ? edge - 2 * size - 24 : edge + 2 * size + 16, y = (lo + hi) / 2;
+    double x = west ? edge - 46 : edge + 2 * size + 16, y = (lo + hi) / 2;
     text_printf(v->t, "<g transform=\"translate(%.1f %.1f) rotate(-90)\">", x, y);
     label(v, 0, 4, 13,
           arena_printf(&v->arena, "text-anchor=\"middle\" font-weight=\"bold\" fill=\"%s\"", ink(s)),
@@ -476,8 +476,8 @@ static double draw_lists(Picture *v, double x, double y)
     }
     y += LINE_HEIGHT;
     label(v, x, y, 13, head, "streams");
-    label(v, x + 305, y, 11, "text-anchor=\"end\" fill=\"#777\"", "lanes");
-    label(v, x + 355, y, 11, "text-anchor=\"end\" fill=\"#777\"", "color");
+    label(v, x + 300, y, 11, "text-anchor=\"end\" fill=\"#777\"", "lanes");
+    label(v, x + 345, y, 11, "text-anchor=\"end\" fill=\"#777\"", "color");
     label(v, x + 445, y, 11, "text-anchor=\"end\" fill=\"#777\"", "words a sample");
     y += LINE_HEIGHT;
     for (size_t i = 0; i < p->streams.n; i++, y += LINE_HEIGHT) {
@@ -488,8 +488,8 @@ static double draw_lists(Picture *v, double x, double y)
                     ink(s), x, y - 4);
         fit(name, sizeof name, s->name, 36);
         label(v, x + 28, y, 12, "fill=\"#111\"", name);
-        label(v, x + 305, y, 12, end, arena_printf(&v->arena, "%u", s->protocol.lanes));
-        label(v, x + 355, y, 12, end, arena_printf(&v->arena, "%u", s->color));
+        label(v, x + 300, y, 12, end, arena_printf(&v->arena, "%u", s->protocol.lanes));
+        label(v, x + 345, y, 12, end, arena_printf(&v->arena, "%u", s->color));
         label(v, x + 445, y, 12, end,
               arena_printf(&v->arena, "%u x %" PRIu64, s->protocol.lanes, stream_words(s)));
     }
