@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Golden files: every golden/NAME.dsl is compiled, and what is said and the graph that comes
-// out must be golden/NAME.txt byte for byte. A first line "# -D a=b -D c=d" sets parameters.
-// With --update the .txt files are written instead (look at them before they go in).
+// out must be golden/NAME.txt byte for byte; the examples' are golden/example-NAME.txt. A first
+// line "# -D a=b -D c=d" sets parameters. With --update the .txt files are written instead (look at
+// them before they go in).
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,14 +32,15 @@ static size_t read_defines(Arena *a, const char *text, Define *result)
     return n;
 }
 
-static void run_golden(const char *folder, const char *file)
+static void run_golden(const char *folder, const char *file, const char *prefix)
 {
     Capture c;
     capture_begin(&c);
     c.diag.max_errors = 100;
     Bytes source = {0}, expected = {0};
     const char *path = arena_printf(&c.arena, "%s/%s", folder, file);
-    const char *golden = arena_printf(&c.arena, "%.*s.txt", (int)strlen(path) - 4, path);
+    const char *golden =
+        arena_printf(&c.arena, GOLDEN_FOLDER "/%s%.*s.txt", prefix, (int)strlen(file) - 4, file);
     CU_ASSERT_TRUE_FATAL(io_read(&c.diag, path, 0, &source));
     const char *text = arena_strdup(&c.arena, (const char *)source.data, source.len);
     Define defines[MAX_DEFINES];
@@ -74,11 +76,11 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void test_golden(void)
+static void run_folder(const char *path, const char *prefix, int at_least)
 {
     char *names[MAX_CASES];
     int n = 0;
-    DIR *folder = opendir(GOLDEN_FOLDER);
+    DIR *folder = opendir(path);
     CU_ASSERT_PTR_NOT_NULL_FATAL(folder);
     for (struct dirent *e; n < MAX_CASES && (e = readdir(folder)) != NULL;) {
         size_t len = strlen(e->d_name);
@@ -86,17 +88,27 @@ static void test_golden(void)
             names[n++] = strdup(e->d_name);
     }
     closedir(folder);
-    CU_ASSERT_TRUE(n >= 20);
+    CU_ASSERT_TRUE(n >= at_least);
     qsort(names, (size_t)n, sizeof *names, by_name);
     for (int i = 0; i < n; i++) {
-        run_golden(GOLDEN_FOLDER, names[i]);
+        run_golden(path, names[i], prefix);
         free(names[i]);
     }
+}
+
+static void test_golden(void)
+{
+    run_folder(GOLDEN_FOLDER, "", 20);
+}
+
+static void test_examples(void)
+{
+    run_folder(EXAMPLES_FOLDER, "example-", 4);
 }
 
 int main(int argc, char **argv)
 {
     update = argc > 1 && strcmp(argv[1], "--update") == 0;
-    const TestCase cases[] = {{"golden files", test_golden}};
-    return run_cases("frontend.golden", cases, 1);
+    const TestCase cases[] = {{"golden files", test_golden}, {"examples", test_examples}};
+    return run_cases("frontend.golden", cases, 2);
 }
