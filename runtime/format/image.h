@@ -209,7 +209,7 @@ typedef struct Image {
 void image_write(const Image *image, Bytes *result);
 
 /* SHA-256 of the programs section that image_write() will write: what native code is bound
- * to. Depends on the class texts alone (names left out, origins' numbers not). */
+ * to. Names of classes are not part of it, the origins of operations are. */
 void image_programs_digest(const Image *image, uint8_t digest[32]);
 
 /* Recomputes all digests of a file in place, after a deliberate change of its bytes. False if

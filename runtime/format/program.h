@@ -268,7 +268,7 @@ OpTime op_time(const Machine *m, const Op *op, const int32_t *data, const uint32
 /* Totals of one iteration of a core, without any waiting. cycles + landing is the time of a
  * core whose messages all arrive while it is busy with others. Loops whose bodies do not
  * depend on the counter are multiplied, not walked. False if a table lies beyond the data,
- * a total exceeds 64 bits or more than 2^24 steps would have to be walked. */
+ * a total exceeds 64 bits or more than 2^22 steps would have to be walked. */
 typedef struct ProgramTotals {
     uint64_t cycles;      /* set-ups and durations */
     uint64_t setup;       /* the set-up part of them */

@@ -153,7 +153,7 @@ OpTime op_time(const Machine *m, const Op *op, const int32_t *data, const uint32
 
 // ---- totals ----
 
-enum { MAX_STEPS = 1 << 24 };
+enum { MAX_STEPS = 1 << 22 };
 
 typedef struct Walk {
     const Machine *m;
