@@ -281,6 +281,8 @@ static bool place_from(Placer *p, uint32_t depth)
         if (!good)
             p->failure = r->failure;
         arena_free(&a);
+        /* As much work as placing every kernel once. */
+        p->tries -= p->tries < p->n ? p->tries : p->n;
         return good;
     }
     Kernel *k = p->order[depth];
@@ -356,16 +358,17 @@ uint64_t plan_link_limit(const Plan *plan, unsigned step)
 bool plan_place(PassContext *cx, unsigned variant, PlaceFailure *failure)
 {
     static const struct {
-        unsigned tries, branch;
+        unsigned tries; /* per kernel */
+        unsigned branch;
         int32_t spare;
         unsigned limit;
-    } variants[PLACE_VARIANTS] = {{400, 24, 0, 0}, {600, 48, 2, 0}, {1500, 100, 0, 1}, {3000, 300, 0, 2},
-                    {1500, 100, 6, 2}};
+    } variants[PLACE_VARIANTS] = {
+        {60, 24, 0, 0}, {80, 48, 2, 0}, {150, 100, 0, 1}, {400, 300, 0, 2}, {200, 100, 6, 2}};
     Arena a = {0};
     Placer p = {.arena = &a,
                 .plan = cx->plan,
                 .used = {0, 0, -1, -1},
-                .tries = variants[variant].tries,
+                .tries = variants[variant].tries * (unsigned)cx->plan->kernels.n,
                 .branch = variants[variant].branch,
                 .spare = variants[variant].spare};
     p.placed = arena_array(&a, bool, cx->plan->kernels.n);
