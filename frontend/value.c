@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { SHOWN_CALLS = 8, MAX_FAILURES = 50, MAX_CANDIDATES = 1000 };
+enum { SHOWN_CALLS = 8, MAX_FAILURES = 50, MAX_CANDIDATES = 1000, MAX_SCANNED = 1 << 15 };
 
 static const Span nowhere = {0};
 
@@ -116,7 +116,7 @@ const char *suggest_symbol(Expander *x, const char *word, Eligible eligible)
     const char *names[MAX_CANDIDATES];
     size_t n = 0;
     const SymbolTable *t = &x->ast->symbols;
-    for (size_t i = 0; i < t->cap && n < MAX_CANDIDATES; i++)
+    for (size_t i = 0; i < t->cap && i < MAX_SCANNED && n < MAX_CANDIDATES; i++)
         if (t->slots[i] && eligible(x, t->slots[i]))
             names[n++] = t->slots[i]->text;
     return suggest_word(x, word, names, n);
