@@ -217,8 +217,8 @@ static bool rings_good(Checker *k, const CoreRect *r, const Segment *s, const ch
         if (__builtin_mul_overflow(bytes, ch->slot_words, &bytes) || bytes > k->m->sram_bytes)
             bytes = UINT32_MAX;
         uint32_t at = 0;
-        while (at < r->n_segments && !(s[at].kind == SEGMENT_RING && s[at].address == ch->ring &&
-                                       s[at].bytes == bytes))
+        while (at < r->n_segments &&
+               !(s[at].kind == SEGMENT_RING && s[at].address == ch->ring && s[at].bytes == bytes))
             at++;
         if (at == r->n_segments || bytes == 0 || ch->ring % 4 != 0)
             return check_fail(k->d, CHECK_RING_SEGMENT,
@@ -509,8 +509,8 @@ static bool program_good(Checker *k, const Subject *s)
     Bounds b = {.k = k, .s = s, .exact = true};
     const char *why;
     if (!program_data_fits(c, s->data, &why))
-        return check_fail(k->d, CHECK_TABLE, "class '%s' on %s: %s", c->name,
-                          node_name(k, s->node), why);
+        return check_fail(k->d, CHECK_TABLE, "class '%s' on %s: %s", c->name, node_name(k, s->node),
+                          why);
     int64_t steps = 0, around = 1; // operations and turns, and turns of the loops around
     int64_t outer[PROGRAM_DEPTH];
     for (uint32_t i = 0; i < c->n_ops; i++) {
@@ -564,8 +564,8 @@ static void check_cores(Checker *k)
             if (j > 0 && n->data <= last)
                 continue;
             last = n->data;
-            Subject subject = {c, n->data, r->channels, s, r->n_segments, node + j,
-                               CHECK_OPERAND_RANGE};
+            Subject subject = {
+                c, n->data, r->channels, s, r->n_segments, node + j, CHECK_OPERAND_RANGE};
             good = program_good(k, &subject);
         }
         node += n_cores;
@@ -683,8 +683,13 @@ static void check_ports(Checker *k)
         const FabricNode *n = &k->f->nodes[k->f->n_cores + i];
         Segment memory = {0, (uint32_t)(tensor_elements(t) * dtype_bytes((DType)t->dtype)),
                           p->is_sink ? SEGMENT_BUFFER : SEGMENT_WEIGHTS, 0};
-        Subject subject = {&k->image->classes[p->class_id], p->data, n->channels, &memory, 1,
-                           k->f->n_cores + i, CHECK_PORT_RANGE};
+        Subject subject = {&k->image->classes[p->class_id],
+                           p->data,
+                           n->channels,
+                           &memory,
+                           1,
+                           k->f->n_cores + i,
+                           CHECK_PORT_RANGE};
         if (port_text_good(k, i))
             program_good(k, &subject);
     }
@@ -698,8 +703,8 @@ static void check_ports(Checker *k)
 
 bool check_image(Arena *a, Diag *d, const Image *image, Fabric *fabric)
 {
-    Checker k = {.d = d, .errors_before = d->n_errors, .image = image, .m = &image->machine,
-                 .f = fabric};
+    Checker k = {
+        .d = d, .errors_before = d->n_errors, .image = image, .m = &image->machine, .f = fabric};
     bool good = fabric_build(a, d, image, fabric);
     static void (*const phases[])(Checker *) = {check_texts, check_cores, check_ports};
     for (size_t i = 0; good && i < sizeof phases / sizeof *phases; i++) {

@@ -17,11 +17,12 @@
 #include "runtime/check.h"
 
 enum {
-    MAX_CONFIGS = 1 << 24,    // (router, color) pairs
+    MAX_CONFIGS = 1 << 24, // (router, color) pairs
     MAX_CORES = 1 << 22,
-    MAX_DATA_WORDS = 1 << 27, // data words of all cores, shared ones once
-    ENOUGH = 20,              // errors after which a phase gives up
-    UP = SIDE_COUNT,          // in a link's key: from a core up into its router
+    MAX_TENSOR_BYTES = 1 << 30, // a sample's
+    MAX_DATA_WORDS = 1 << 27,   // data words of all cores, shared ones once
+    ENOUGH = 20,                // errors after which a phase gives up
+    UP = SIDE_COUNT,            // in a link's key: from a core up into its router
 };
 
 typedef struct Config { // one router, one color
@@ -136,8 +137,7 @@ static const char *place(Arena *a, const Image *image, uint32_t origin)
     return arena_printf(a, " (%s:%" PRIu32 ")", file, image->origins[origin].line);
 }
 
-const char *fabric_core_name(Arena *a, const Image *image, uint32_t x, uint32_t y,
-                             uint32_t kernel)
+const char *fabric_core_name(Arena *a, const Image *image, uint32_t x, uint32_t y, uint32_t kernel)
 {
     if (kernel >= image->n_kernels)
         return arena_printf(a, "core (%" PRIu32 ", %" PRIu32 ")", x, y);
@@ -294,6 +294,7 @@ static void check_indices(Builder *b)
 
 static void check_tensors(Builder *b)
 {
+    uint64_t total = 0;
     for (uint32_t i = 0; i < b->image->n_tensors && !enough(b); i++) {
         const HostTensor *t = &b->image->tensors[i];
         bool good = t->dtype < DT_COUNT && t->rank >= 1 && t->rank <= IMAGE_MAX_RANK;
@@ -307,7 +308,11 @@ static void check_tensors(Builder *b)
                        "'%s' has element type %" PRIu32 ", rank %" PRIu32
                        ", extents out of range, or more than 2^28 bytes",
                        t->name, t->dtype, t->rank);
+        total += bytes;
     }
+    if (errors(b) == 0 && total > MAX_TENSOR_BYTES)
+        check_fail(b->d, CHECK_SIZE, "%" PRIu64 " bytes of tensors; at most %d", total,
+                   MAX_TENSOR_BYTES);
 }
 
 // ---- places ----
@@ -422,13 +427,11 @@ static bool evaluate_data(Builder *b, const CoreRect *r, uint32_t n_data, Spread
             int64_t i = corner & 1 ? r->grid.nx - 1 : 0, j = corner & 2 ? r->grid.ny - 1 : 0;
             int64_t v = r->data[k].value + i * r->data[k].di + j * r->data[k].dj;
             if (v < INT32_MIN || v > INT32_MAX)
-                return check_fail(b->d, CHECK_DATA_RANGE,
-                                  "data word %" PRIu32 " of %s would be %" PRId64, k,
-                                  fabric_core_name(&b->scratch, b->image,
-                                                   r->grid.x + (uint32_t)i * r->grid.sx,
-                                                   r->grid.y + (uint32_t)j * r->grid.sy,
-                                                   r->kernel),
-                                  v);
+                return check_fail(
+                    b->d, CHECK_DATA_RANGE, "data word %" PRIu32 " of %s would be %" PRId64, k,
+                    fabric_core_name(&b->scratch, b->image, r->grid.x + (uint32_t)i * r->grid.sx,
+                                     r->grid.y + (uint32_t)j * r->grid.sy, r->kernel),
+                    v);
         }
     }
     for (uint32_t j = 0; j < ny; j++) {
@@ -468,9 +471,15 @@ static void unfold_rect(Builder *b, uint32_t rect)
     memset(routes, 0xff, 2 * cores * n_channels * sizeof *routes);
     for (uint32_t j = 0; j < g->ny; j++) {
         for (uint32_t i = 0; i < g->nx; i++) {
-            FabricNode n = {.x = g->x + i * g->sx, .y = g->y + j * g->sy, .rect = rect,
-                            .class_id = r->class_id, .i = i, .j = j, .channels = r->channels,
-                            .route = routes, .receiver = routes + n_channels};
+            FabricNode n = {.x = g->x + i * g->sx,
+                            .y = g->y + j * g->sy,
+                            .rect = rect,
+                            .class_id = r->class_id,
+                            .i = i,
+                            .j = j,
+                            .channels = r->channels,
+                            .route = routes,
+                            .receiver = routes + n_channels};
             n.data = data + ((size_t)(s.j ? j : 0) * (s.i ? g->nx : 1) + (s.i ? i : 0)) * n_data;
             routes += 2 * n_channels;
             uint32_t id = b->f->n_cores;
@@ -480,8 +489,8 @@ static void unfold_rect(Builder *b, uint32_t rect)
                 continue;
             }
             const FabricNode *other = &b->f->nodes[there];
-            check_fail(b->d, CHECK_CORE_OVERLAP, "core (%" PRIu32 ", %" PRIu32
-                       ") belongs to '%s' and to '%s'", n.x, n.y,
+            check_fail(b->d, CHECK_CORE_OVERLAP,
+                       "core (%" PRIu32 ", %" PRIu32 ") belongs to '%s' and to '%s'", n.x, n.y,
                        image->kernels[image->cores[other->rect].kernel].name, kernel->name);
             if (enough(b))
                 return;
@@ -532,8 +541,8 @@ static void check_port(Builder *b, uint32_t index)
     const HostTensor *t = &b->image->tensors[p->tensor];
     const char *name = fabric_port_name(&b->scratch, b->image, index);
     if ((p->side != SIDE_W && p->side != SIDE_E) || p->y >= b->m->height) {
-        check_fail(b->d, CHECK_PORT_PLACE,
-                   "%s is not on the west or east edge of %" PRIu32 " rows", name, b->m->height);
+        check_fail(b->d, CHECK_PORT_PLACE, "%s is not on the west or east edge of %" PRIu32 " rows",
+                   name, b->m->height);
         return;
     }
     uint32_t *there = &b->port_at[p->side][p->y];
@@ -550,9 +559,11 @@ static void check_port(Builder *b, uint32_t index)
     if (c->n_channels != 1 || c->channel_is_out[0] == p->is_sink || t->is_output != p->is_sink)
         check_fail(b->d, CHECK_PORT_CLASS,
                    "%s is a %s of an %s; its class '%s' has %" PRIu32 " channels, the first %s",
-                   name, p->is_sink ? "sink" : "source", t->is_output ? "output" : "input",
-                   c->name, c->n_channels,
-                   c->n_channels == 0 ? "missing" : c->channel_is_out[0] ? "sends" : "receives");
+                   name, p->is_sink ? "sink" : "source", t->is_output ? "output" : "input", c->name,
+                   c->n_channels,
+                   c->n_channels == 0     ? "missing"
+                   : c->channel_is_out[0] ? "sends"
+                                          : "receives");
 }
 
 static void unfold_ports(Builder *b)
@@ -574,9 +585,15 @@ static void unfold_ports(Builder *b)
         channel->color = (int32_t)p->color;
         uint32_t *route = arena_array(b->arena, uint32_t, 2);
         route[0] = NO_ROUTE;
-        *n = (FabricNode){.x = p->side == SIDE_W ? 0 : b->m->width - 1, .y = p->y,
-                          .class_id = p->class_id, .rect = i, .is_port = true, .data = p->data,
-                          .channels = channel, .route = route, .receiver = route + 1};
+        *n = (FabricNode){.x = p->side == SIDE_W ? 0 : b->m->width - 1,
+                          .y = p->y,
+                          .class_id = p->class_id,
+                          .rect = i,
+                          .is_port = true,
+                          .data = p->data,
+                          .channels = channel,
+                          .route = route,
+                          .receiver = route + 1};
     }
     b->f->n_ports = image->n_ports;
     if (count[SIDE_W] > b->m->ports_west || count[SIDE_E] > b->m->ports_east)
@@ -674,8 +691,7 @@ static void unfold_route_rect(Builder *b, uint32_t rect)
                 check_fail(b->d, CHECK_ROUTE_CROSSING,
                            "color %" PRIu32 " is configured twice at (%" PRIu32 ", %" PRIu32
                            "): for %s and for %s",
-                           r->color, x, y,
-                           fabric_stream_name(&b->scratch, b->image, other->stream),
+                           r->color, x, y, fabric_stream_name(&b->scratch, b->image, other->stream),
                            fabric_stream_name(&b->scratch, b->image, r->stream));
                 continue;
             }
@@ -766,8 +782,8 @@ static void leave_to_core(Builder *b, Hop at)
     const Config *c = &b->configs[at.config];
     uint32_t x = key_x(c->key), y = key_y(c->key);
     uint32_t node = fabric_core_at(b->f, x, y);
-    uint32_t channel = node == UINT32_MAX ? UINT32_MAX
-                                          : channel_of(b, node, key_what(c->key), false);
+    uint32_t channel =
+        node == UINT32_MAX ? UINT32_MAX : channel_of(b, node, key_what(c->key), false);
     if (channel == UINT32_MAX) {
         check_fail(b->d, CHECK_ROUTE_RAMP, "%s is delivered to %s, which does not receive it",
                    config_name(b, c),
@@ -795,8 +811,7 @@ static void leave_to_neighbor(Builder *b, Hop at, uint32_t side)
         check_fail(b->d, CHECK_ROUTE_SIDE,
                    "%s goes %s from (%" PRIu32 ", %" PRIu32 ") to (%" PRIu32 ", %" PRIu32
                    "), which accepts it from the %s",
-                   config_name(b, c), side_name(side), x, y, key_x(key), key_y(key),
-                   side_name(in));
+                   config_name(b, c), side_name(side), x, y, key_x(key), key_y(key), side_name(in));
         return;
     }
     Hop hop = {next, add_branch(b, at.branch, x, y, side), at.hops + 1};
@@ -841,7 +856,9 @@ static void follow(Builder *b, uint32_t node, uint32_t channel, uint32_t first)
     }
     n->route[channel] = f->n_routes;
     FabricRoute *r = &f->routes[f->n_routes++];
-    *r = (FabricRoute){.source = node, .channel = channel, .color = key_what(start->key),
+    *r = (FabricRoute){.source = node,
+                       .channel = channel,
+                       .color = key_what(start->key),
                        .stream = b->image->routes[start->rect].stream,
                        .n_branches = (uint32_t)b->branches.n,
                        .n_receivers = (uint32_t)b->receivers.n};
@@ -946,15 +963,19 @@ static void check_unfed(Builder *b)
 bool fabric_build(Arena *a, Diag *d, const Image *image, Fabric *result)
 {
     *result = (Fabric){.image = image};
-    Builder b = {.arena = a, .d = d, .errors_before = d->n_errors, .image = image,
-                 .m = &image->machine, .f = result};
+    Builder b = {.arena = a,
+                 .d = d,
+                 .errors_before = d->n_errors,
+                 .image = image,
+                 .m = &image->machine,
+                 .f = result};
     // Each phase relies on what the ones before have established.
     static void (*const phases[])(Builder *) = {
-        check_machine, check_indices, check_tensors, check_kernels, unfold_cores,
+        check_machine, check_indices, check_tensors, check_kernels,   unfold_cores,
         unfold_ports,  unfold_routes, follow_all,    check_unreached, check_unfed,
     };
-    uint32_t rows = image->machine.height < MACHINE_MAX_EXTENT ? image->machine.height
-                                                               : MACHINE_MAX_EXTENT;
+    uint32_t rows =
+        image->machine.height < MACHINE_MAX_EXTENT ? image->machine.height : MACHINE_MAX_EXTENT;
     for (uint32_t s = 0; s < SIDE_COUNT; s++) {
         b.port_at[s] = arena_array(&b.scratch, uint32_t, (size_t)rows + 1);
         memset(b.port_at[s], 0xff, ((size_t)rows + 1) * sizeof(uint32_t));

@@ -65,11 +65,11 @@ typedef struct Proof {
     uint64_t steps;
     uint32_t *trace; // by node
     // simulation
-    size_t *position;    // by node, in tokens
-    size_t *ring;        // by route: index of its first receiver's fill level
-    uint32_t *fill;      // messages in each receiver's ring
-    uint32_t *full;      // by route: receivers without room
-    uint32_t *queue;     // of nodes that may go on
+    size_t *position; // by node, in tokens
+    size_t *ring;     // by route: index of its first receiver's fill level
+    uint32_t *fill;   // messages in each receiver's ring
+    uint32_t *full;   // by route: receivers without room
+    uint32_t *queue;  // of nodes that may go on
     bool *queued;
     size_t head, n_queued;
 } Proof;
@@ -267,9 +267,8 @@ static void report_imbalance(Proof *p, const FabricRoute *r, const FabricReceive
     while (s[i].words == t[i].words)
         i++;
     check_fail(p->d, CHECK_MESSAGE_WORDS,
-               "%s: message %zu of a sample has %" PRIu32 " words at %s, %" PRIu32 " at %s",
-               stream, i, s[i].words, node_name(p, r->source), t[i].words,
-               node_name(p, to->node));
+               "%s: message %zu of a sample has %" PRIu32 " words at %s, %" PRIu32 " at %s", stream,
+               i, s[i].words, node_name(p, r->source), t[i].words, node_name(p, to->node));
 }
 
 static bool check_balance(Proof *p)
@@ -473,7 +472,8 @@ void liveness_describe_wait(Text *t, const Fabric *f, const LivenessWait *waits)
     bool cycle = seen[at];
     if (cycle)
         start = at;
-    text_add(t, cycle ? "they wait for each other in a circle:" : "they wait for one that does not:");
+    text_add(t,
+             cycle ? "they wait for each other in a circle:" : "they wait for one that does not:");
     at = start;
     do {
         describe(t, &a, f, at, waits[at]);

@@ -9,11 +9,28 @@ enum { E = 1 << SIDE_E, S = 1 << SIDE_S, R = 1 << SIDE_RAMP };
 
 static Machine machine(void)
 {
-    Machine m = {.name = "hand-8x8", .width = 8, .height = 8, .clock_hz = 850000000,
-                 .sram_bytes = 49152, .reserve_bytes = 2048, .op_bytes = 16, .banks = 8,
-                 .bank_bytes = 6144, .setup = 6, .setup_loop = 14, .latency = 1, .landing = {1, 1},
-                 .colors = 24, .reserved_colors = 3, .queues_in = 7, .queues_out = 5, .hop = 1,
-                 .ramp = 2, .ports_west = 4, .ports_east = 4, .host_words = {3, 1}};
+    Machine m = {.name = "hand-8x8",
+                 .width = 8,
+                 .height = 8,
+                 .clock_hz = 850000000,
+                 .sram_bytes = 49152,
+                 .reserve_bytes = 2048,
+                 .op_bytes = 16,
+                 .banks = 8,
+                 .bank_bytes = 6144,
+                 .setup = 6,
+                 .setup_loop = 14,
+                 .latency = 1,
+                 .landing = {1, 1},
+                 .colors = 24,
+                 .reserved_colors = 3,
+                 .queues_in = 7,
+                 .queues_out = 5,
+                 .hop = 1,
+                 .ramp = 2,
+                 .ports_west = 4,
+                 .ports_east = 4,
+                 .host_words = {3, 1}};
     for (int c = 0; c < COST_COUNT; c++) {
         for (int t = 0; t < DT_COUNT; t++)
             m.cost[c][t] = (OpCost){{1, 1}, {1, 1}};
@@ -44,8 +61,11 @@ static Operand color(uint8_t channel)
 
 static Op op(Opcode code, Scalar outer, Scalar inner, Operand dst, Operand x, Operand y)
 {
-    return (Op){.code = (uint8_t)code, .origin = 1, .extent = {IMM(1), IMM(1), outer, inner},
-                .dst = dst, .src = {x, y}};
+    return (Op){.code = (uint8_t)code,
+                .origin = 1,
+                .extent = {IMM(1), IMM(1), outer, inner},
+                .dst = dst,
+                .src = {x, y}};
 }
 
 static Op loop(Scalar count)
@@ -82,9 +102,16 @@ static Class port_class(Arena *a, bool is_sink, int32_t k, int32_t n)
 
 static Port port(Arena *a, bool is_sink, Side side, uint32_t y, uint32_t of_color, int32_t base)
 {
-    return (Port){.is_sink = is_sink, .side = side, .y = y, .color = of_color, .tensor = is_sink,
-                  .class_id = is_sink ? 1 : 0, .data = copy(a, &base, sizeof base),
-                  .p = 1, .q = 1, .stream = 0};
+    return (Port){.is_sink = is_sink,
+                  .side = side,
+                  .y = y,
+                  .color = of_color,
+                  .tensor = is_sink,
+                  .class_id = is_sink ? 1 : 0,
+                  .data = copy(a, &base, sizeof base),
+                  .p = 1,
+                  .q = 1,
+                  .stream = 0};
 }
 
 static Affine *constants(Arena *a, const int32_t *v, uint32_t n)
@@ -97,9 +124,15 @@ static Affine *constants(Arena *a, const int32_t *v, uint32_t n)
 
 static Image start(Arena *a, const char *model)
 {
-    return (Image){.machine = machine(), .producer = "by hand", .options = "", .model = model,
-                   .source_name = "hand.dsl", .source = "", .has_weights = true,
-                   .native = {.cpu = ""}, .data = arena_array(a, uint8_t, 16)};
+    return (Image){.machine = machine(),
+                   .producer = "by hand",
+                   .options = "",
+                   .model = model,
+                   .source_name = "hand.dsl",
+                   .source = "",
+                   .has_weights = true,
+                   .native = {.cpu = ""},
+                   .data = arena_array(a, uint8_t, 16)};
 }
 
 static RouteRect *with_room(Arena *a, const RouteRect *routes, uint32_t n)
@@ -109,8 +142,15 @@ static RouteRect *with_room(Arena *a, const RouteRect *routes, uint32_t n)
     return r;
 }
 
-enum { CODE_AT = 2048, DATA_AT = 3072, WEIGHTS_AT = 4096, X_AT = 4128, SUM_AT = 4160,
-       RING_X_AT = 4176, RING_CHAIN_AT = 4224 };
+enum {
+    CODE_AT = 2048,
+    DATA_AT = 3072,
+    WEIGHTS_AT = 4096,
+    X_AT = 4128,
+    SUM_AT = 4160,
+    RING_X_AT = 4176,
+    RING_CHAIN_AT = 4224
+};
 
 static Class matvec_class(Arena *a)
 {
@@ -139,12 +179,15 @@ static Class matvec_class(Arena *a)
 
 static CoreRect matvec_column(Arena *a, uint32_t column, const Class *c)
 {
-    int32_t data[MATVEC_DATA] = {column == 0, column == 1, column == 2,
-                                 X_AT + 8 * (int32_t)column, 6, 0};
+    int32_t data[MATVEC_DATA] = {
+        column == 0, column == 1, column == 2, X_AT + 8 * (int32_t)column, 6, 0};
     Segment segments[] = {
-        {CODE_AT, c->n_ops * 16, SEGMENT_CODE, 1}, {DATA_AT, 4 * MATVEC_DATA, SEGMENT_DATA, 1},
-        {WEIGHTS_AT, 16, SEGMENT_WEIGHTS, 1},      {X_AT, 24, SEGMENT_BUFFER, 1},
-        {SUM_AT, 8, SEGMENT_BUFFER, 1},            {RING_X_AT, 48, SEGMENT_RING, 1},
+        {CODE_AT, c->n_ops * 16, SEGMENT_CODE, 1},
+        {DATA_AT, 4 * MATVEC_DATA, SEGMENT_DATA, 1},
+        {WEIGHTS_AT, 16, SEGMENT_WEIGHTS, 1},
+        {X_AT, 24, SEGMENT_BUFFER, 1},
+        {SUM_AT, 8, SEGMENT_BUFFER, 1},
+        {RING_X_AT, 48, SEGMENT_RING, 1},
         {RING_CHAIN_AT, 16, SEGMENT_RING, 1},
     };
     Channel channels[] = {{2, RING_X_AT, 2, 6},
@@ -152,10 +195,14 @@ static CoreRect matvec_column(Arena *a, uint32_t column, const Class *c)
                           {column == 2 ? -1 : (int32_t)column, 0, 0, 0},
                           {column == 2 ? 3 : -1, 0, 0, 0}};
     Init init = {WEIGHTS_AT, 16, 16 * column, 0, 48};
-    return (CoreRect){.grid = {2 + column, 2, 1, 2, 1, 1}, .class_id = 2, .kernel = 0,
-                      .data = constants(a, data, MATVEC_DATA), .channels = COPY_OUT(a, channels),
+    return (CoreRect){.grid = {2 + column, 2, 1, 2, 1, 1},
+                      .class_id = 2,
+                      .kernel = 0,
+                      .data = constants(a, data, MATVEC_DATA),
+                      .channels = COPY_OUT(a, channels),
                       .segments = COPY_OUT(a, segments),
-                      .n_segments = COUNT_OF(segments) - (column == 0), .n_inits = 1,
+                      .n_segments = COUNT_OF(segments) - (column == 0),
+                      .n_inits = 1,
                       .inits = copy(a, &init, sizeof init)};
 }
 
@@ -164,17 +211,54 @@ Image matvec_image(Arena *a)
     Image image = start(a, "matvec");
     Class classes[] = {port_class(a, false, 1, 6), port_class(a, true, 1, 2), matvec_class(a)};
     Origin origins[] = {{"", 0, 0}, {"fc1", 7, 9}, {"x", 4, 12}, {"y", 8, 1}};
-    KernelInfo kernels[] = {{.name = "fc1", .kind = "matvec", .shape = "3 x 2", .x = 2, .y = 2,
-                             .w = 3, .h = 2, .origin = 1},
-                            {.name = "idle", .kind = "line", .shape = "", .x = 0, .y = 7, .w = 2,
-                             .h = 1, .origin = 0}};
-    StreamInfo streams[] = {
-        {.name = "x -> fc1", .from = -1, .to = 0, .lanes = 1, .color = 2, .messages = 1,
-         .words = 6, .origin = 2, .tensor = "x", .rows = 1, .cols = 1, .features = 6, .segs = 1},
-        {.name = "sums of fc1", .from = 0, .to = 0, .lanes = 2, .messages = 1, .words = 2,
-         .origin = 1, .tensor = "", .rows = 1, .cols = 1, .features = 4, .segs = 1},
-        {.name = "fc1 -> y", .from = 0, .to = -1, .lanes = 2, .color = 3, .messages = 1,
-         .words = 2, .origin = 3, .tensor = "y", .rows = 1, .cols = 1, .features = 4, .segs = 1}};
+    KernelInfo kernels[] = {
+        {.name = "fc1",
+         .kind = "matvec",
+         .shape = "3 x 2",
+         .x = 2,
+         .y = 2,
+         .w = 3,
+         .h = 2,
+         .origin = 1},
+        {.name = "idle", .kind = "line", .shape = "", .x = 0, .y = 7, .w = 2, .h = 1, .origin = 0}};
+    StreamInfo streams[] = {{.name = "x -> fc1",
+                             .from = -1,
+                             .to = 0,
+                             .lanes = 1,
+                             .color = 2,
+                             .messages = 1,
+                             .words = 6,
+                             .origin = 2,
+                             .tensor = "x",
+                             .rows = 1,
+                             .cols = 1,
+                             .features = 6,
+                             .segs = 1},
+                            {.name = "sums of fc1",
+                             .from = 0,
+                             .to = 0,
+                             .lanes = 2,
+                             .messages = 1,
+                             .words = 2,
+                             .origin = 1,
+                             .tensor = "",
+                             .rows = 1,
+                             .cols = 1,
+                             .features = 4,
+                             .segs = 1},
+                            {.name = "fc1 -> y",
+                             .from = 0,
+                             .to = -1,
+                             .lanes = 2,
+                             .color = 3,
+                             .messages = 1,
+                             .words = 2,
+                             .origin = 3,
+                             .tensor = "y",
+                             .rows = 1,
+                             .cols = 1,
+                             .features = 4,
+                             .segs = 1}};
     RouteRect routes[N_MATVEC_ROUTES] = {
         [ROUTE_X_IN] = {{0, 2, 2, 1, 1, 1}, 2, SIDE_W, E, 0},
         [ROUTE_X_TOP] = {{2, 2, 2, 1, 1, 1}, 2, SIDE_W, E | S | R, 0},
@@ -235,8 +319,12 @@ static CoreRect residual_core(Arena *a, uint32_t x, uint32_t kernel, const Class
         channels[i] = (Channel){colors[i], 4176 + 32 * i, 2, 4};
         segments[n++] = (Segment){channels[i].ring, 32, SEGMENT_RING, kernel + 1};
     }
-    return (CoreRect){.grid = {x, 1, 1, 1, 1, 1}, .class_id = kernel + 2, .kernel = kernel,
-                      .channels = channels, .segments = segments, .n_segments = n,
+    return (CoreRect){.grid = {x, 1, 1, 1, 1, 1},
+                      .class_id = kernel + 2,
+                      .kernel = kernel,
+                      .channels = channels,
+                      .segments = segments,
+                      .n_segments = n,
                       .data = arena_array(a, Affine, 1)};
 }
 
@@ -251,8 +339,7 @@ Image residual_image(Arena *a)
                   op(OPCODE_COPY, IMM(1), IMM(4), color(1), m1, none),
                   op(OPCODE_COPY, IMM(1), IMM(4), color(1), m0, none),
                   end};
-    Op join[] = {loop(IMM(4)),
-                 op(OPCODE_ADD, IMM(1), IMM(4), color(2), color(0), color(1)), end};
+    Op join[] = {loop(IMM(4)), op(OPCODE_ADD, IMM(1), IMM(4), color(2), color(0), color(1)), end};
     Class classes[] = {port_class(a, false, 4, 4), port_class(a, true, 4, 4),
                        class_of(a, "fork", fork, 3), class_of(a, "pairs", pairs, 6),
                        class_of(a, "join", join, 3)};
@@ -263,8 +350,14 @@ Image residual_image(Arena *a)
     Origin origins[] = {{"", 0, 0}, {"fork", 2, 5}, {"pairs", 3, 5}, {"join", 4, 5}};
     KernelInfo kernels[3];
     for (uint32_t i = 0; i < 3; i++)
-        kernels[i] = (KernelInfo){.name = origins[i + 1].name, .kind = "line", .shape = "",
-                                  .x = 1 + 2 * i, .y = 1, .w = 1, .h = 1, .origin = i + 1};
+        kernels[i] = (KernelInfo){.name = origins[i + 1].name,
+                                  .kind = "line",
+                                  .shape = "",
+                                  .x = 1 + 2 * i,
+                                  .y = 1,
+                                  .w = 1,
+                                  .h = 1,
+                                  .origin = i + 1};
     StreamInfo streams[] = {{.name = "x -> fork", .from = -1, .to = 0},
                             {.name = "fork -> pairs, join", .from = 0, .to = 1, .origin = 1},
                             {.name = "pairs -> join", .from = 1, .to = 2, .origin = 2},

@@ -18,9 +18,9 @@ enum { MORE_ROUTES = 4 };
 enum { // matvec: rectangles are the columns, data words of a core are
     MATVEC_FIRST,
     MATVEC_MIDDLE,
-    MATVEC_LAST,    // flags: place in the chain
-    MATVEC_PART,    // address of the core's part of x
-    MATVEC_LENGTH,  // elements of x
+    MATVEC_LAST,   // flags: place in the chain
+    MATVEC_PART,   // address of the core's part of x
+    MATVEC_LENGTH, // elements of x
     MATVEC_SPARE,
     MATVEC_DATA,
 };

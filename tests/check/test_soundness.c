@@ -253,8 +253,7 @@ static bool fire(const Fabric *f, Runner *runners, uint32_t node, bool *good)
     }
     if (op->dst.kind == OPERAND_COLOR) {
         const FabricRoute *route = &f->routes[n->route[op->dst.channel]];
-        uint32_t words =
-            (uint32_t)op_message_words(op, &op->dst, r->walk.data, r->walk.counter);
+        uint32_t words = (uint32_t)op_message_words(op, &op->dst, r->walk.data, r->walk.counter);
         for (uint32_t i = 0; i < route->n_receivers; i++) {
             const FabricReceiver *to = &route->receivers[i];
             if (runners[to->node].fill[to->channel] >= room(f, to))
@@ -289,8 +288,8 @@ static bool runs_to_end(const Fabric *f, Rng *rng)
     bool good = true, moved = true;
     for (uint32_t i = 0; i < n; i++) {
         const FabricNode *node = &f->nodes[i];
-        runners[i].walk = (Walk){.c = &f->image->classes[node->class_id], .data = node->data,
-                                 .budget = MAX_WALK};
+        runners[i].walk =
+            (Walk){.c = &f->image->classes[node->class_id], .data = node->data, .budget = MAX_WALK};
         next_op(&runners[i]);
     }
     while (moved && good) {

@@ -85,13 +85,26 @@ static bool chance(Maker *k, uint32_t percent)
 
 Machine random_machine(Rng *rng)
 {
-    Machine m = {.width = 6 + rng_below(rng, 5), .height = 6 + rng_below(rng, 5),
-                 .clock_hz = 850000000, .sram_bytes = 49152, .reserve_bytes = 2048, .op_bytes = 16,
-                 .banks = 8, .bank_bytes = 6144, .setup = rng_below(rng, 8),
-                 .setup_loop = rng_below(rng, 16), .latency = rng_below(rng, 3), .colors = 24,
-                 .reserved_colors = 3, .queues_in = 7, .queues_out = 5,
-                 .hop = 1 + rng_below(rng, 2), .ramp = rng_below(rng, 3), .ports_west = EXTENT_X,
-                 .ports_east = EXTENT_X, .host_words = {2 * EXTENT_X, 1},
+    Machine m = {.width = 6 + rng_below(rng, 5),
+                 .height = 6 + rng_below(rng, 5),
+                 .clock_hz = 850000000,
+                 .sram_bytes = 49152,
+                 .reserve_bytes = 2048,
+                 .op_bytes = 16,
+                 .banks = 8,
+                 .bank_bytes = 6144,
+                 .setup = rng_below(rng, 8),
+                 .setup_loop = rng_below(rng, 16),
+                 .latency = rng_below(rng, 3),
+                 .colors = 24,
+                 .reserved_colors = 3,
+                 .queues_in = 7,
+                 .queues_out = 5,
+                 .hop = 1 + rng_below(rng, 2),
+                 .ramp = rng_below(rng, 3),
+                 .ports_west = EXTENT_X,
+                 .ports_east = EXTENT_X,
+                 .host_words = {2 * EXTENT_X, 1},
                  .landing = {1 + rng_below(rng, 3), 1 + rng_below(rng, 2)}};
     snprintf(m.name, sizeof m.name, "random-%ux%u", m.width, m.height);
     for (int c = 0; c < COST_COUNT; c++) {
@@ -123,7 +136,13 @@ static bool take_cells(Maker *k, uint32_t w, const char *kind, Cell **cells)
         if (!is_free)
             continue;
         const char *name = arena_printf(k->a, "%s%zu", kind, k->kernels.n);
-        KernelInfo info = {.name = name, .kind = kind, .shape = "", .x = x, .y = y, .w = w, .h = 1,
+        KernelInfo info = {.name = name,
+                           .kind = kind,
+                           .shape = "",
+                           .x = x,
+                           .y = y,
+                           .w = w,
+                           .h = 1,
                            .origin = origin(k, name)};
         vec_push(k->a, &k->kernels, info);
         for (uint32_t i = 0; i < w; i++) {
@@ -233,8 +252,11 @@ static Operand constant(float v)
 
 static Op *op2(Maker *k, Cell *c, Opcode code, Scalar n, Operand dst, Operand a, Operand b)
 {
-    Op op = {.code = (uint8_t)code, .extent = {IMM(1), IMM(1), IMM(1), n}, .dst = dst,
-             .src = {a, b}, .origin = k->kernels.data[c->kernel].origin};
+    Op op = {.code = (uint8_t)code,
+             .extent = {IMM(1), IMM(1), IMM(1), n},
+             .dst = dst,
+             .src = {a, b},
+             .origin = k->kernels.data[c->kernel].origin};
     vec_push(k->a, &c->ops, op);
     return &c->ops.data[c->ops.n - 1];
 }
@@ -358,8 +380,12 @@ static bool add_port(Maker *k, Flow *f, bool sink, int tensor)
     }
     if (tensor < 0) {
         const char *name = arena_printf(k->a, sink ? "y%zu" : "x%zu", k->tensors.n);
-        HostTensor t = {.name = name, .is_output = sink, .dtype = f->type, .rank = 1,
-                        .extent = {total}, .origin = origin(k, name)};
+        HostTensor t = {.name = name,
+                        .is_output = sink,
+                        .dtype = f->type,
+                        .rank = 1,
+                        .extent = {total},
+                        .origin = origin(k, name)};
         if (f->fixed && chance(k, 70)) {
             t.rank = 2;
             t.extent[0] = f->k;
@@ -381,8 +407,10 @@ static bool add_port(Maker *k, Flow *f, bool sink, int tensor)
     }
     Scalar n = table(k, &program, f->n, f->k);
     Operand message = color(f->type, ch);
-    Op op = {.code = OPCODE_COPY, .extent = {IMM(1), IMM(1), IMM(1), n},
-             .dst = sink ? memory : message, .src = {sink ? message : memory}};
+    Op op = {.code = OPCODE_COPY,
+             .extent = {IMM(1), IMM(1), IMM(1), n},
+             .dst = sink ? memory : message,
+             .src = {sink ? message : memory}};
     vec_push(k->a, &program.ops, op);
     end(k, &program);
     program.c.ops = program.ops.data;
@@ -447,8 +475,7 @@ static bool add_map(Maker *k)
         op1(k, c, OPCODE_COPY, n, m, color(x->type, in));
         loop(k, c, number(k, c, (int32_t)below(k, 3))); // a part that may be left out
         op2(k, c, code, n, m, m, constant((float)below(k, 4) - 1.5f));
-        op2(k, c, OPCODE_SELGE, n, m, constant(0.25f), m)->src[2] =
-            mem(inside, IMM((int32_t)w), 1);
+        op2(k, c, OPCODE_SELGE, n, m, constant(0.25f), m)->src[2] = mem(inside, IMM((int32_t)w), 1);
         end(k, c);
         op2(k, c, OPCODE_MUL, IMM(0), m, m, m); // no elements: does nothing
         op1(k, c, OPCODE_COPY, n, color(t, out), m);
@@ -694,8 +721,7 @@ static bool add_feedback(Maker *k)
     out = give(k, back, cells[1]);
     Scalar n = length(k, cells[1], x);
     loop(k, cells[1], number(k, cells[1], (int32_t)x->k));
-    op2(k, cells[1], OPCODE_ADD, n, color(DT_F32, out), color(DT_F32, in[0]),
-        color(DT_F32, in[1]));
+    op2(k, cells[1], OPCODE_ADD, n, color(DT_F32, out), color(DT_F32, in[0]), color(DT_F32, in[1]));
     end(k, cells[1]);
     Flow *y = flow(k, t, x->k, x->n);
     for (int i = 0; i < 2; i++) {
@@ -717,7 +743,7 @@ static bool add_feedback(Maker *k)
 // ---- routes ----
 
 typedef struct Node { // of a route while it is built
-    int in; // side, -1: not on it
+    int in;           // side, -1: not on it
     uint32_t out;
 } Node;
 
@@ -741,8 +767,8 @@ static bool route_flow(Maker *k, Flow *f)
         uint32_t x = s->x, y = s->y;
         while (x != t->x || y != t->y) {
             bool along_x = x != t->x && (x_first || y == t->y);
-            Side side = (Side)(along_x ? toward(x, t->x, SIDE_W, SIDE_E)
-                                       : toward(y, t->y, SIDE_N, SIDE_S));
+            Side side =
+                (Side)(along_x ? toward(x, t->x, SIDE_W, SIDE_E) : toward(y, t->y, SIDE_N, SIDE_S));
             nodes[y][x].out |= 1u << side;
             x = (uint32_t)((int)x + side_dx(side));
             y = (uint32_t)((int)y + side_dy(side));
@@ -839,9 +865,13 @@ static void finish_cell(Maker *k, Cell *c)
     vec_push(k->a, &c->segments, code);
     if (data.bytes)
         vec_push(k->a, &c->segments, data);
-    CoreRect r = {.grid = {c->x, c->y, 1, 1, 1, 1}, .class_id = class_of(k, &c->c),
-                  .kernel = c->kernel, .channels = c->channels, .segments = c->segments.data,
-                  .n_segments = (uint32_t)c->segments.n, .inits = c->inits.data,
+    CoreRect r = {.grid = {c->x, c->y, 1, 1, 1, 1},
+                  .class_id = class_of(k, &c->c),
+                  .kernel = c->kernel,
+                  .channels = c->channels,
+                  .segments = c->segments.data,
+                  .n_segments = (uint32_t)c->segments.n,
+                  .inits = c->inits.data,
                   .n_inits = (uint32_t)c->inits.n};
     r.data = arena_array(k->a, Affine, (size_t)c->c.n_data + 1);
     for (uint32_t i = 0; i < c->c.n_data; i++)
@@ -855,8 +885,8 @@ static bool continues(const Maker *k, const CoreRect *a, const CoreRect *b)
     const Class *c = &k->classes.data[a->class_id];
     uint32_t step = b->grid.x - (a->grid.x + (a->grid.nx - 1) * a->grid.sx), n = a->grid.nx;
     if (a->class_id != b->class_id || a->kernel != b->kernel || a->grid.y != b->grid.y ||
-        b->grid.x <= a->grid.x || (n > 1 && step != a->grid.sx) ||
-        a->n_segments != b->n_segments || a->n_inits != b->n_inits ||
+        b->grid.x <= a->grid.x || (n > 1 && step != a->grid.sx) || a->n_segments != b->n_segments ||
+        a->n_inits != b->n_inits ||
         memcmp(a->channels, b->channels, c->n_channels * sizeof *a->channels) != 0 ||
         memcmp(a->segments, b->segments, a->n_segments * sizeof *a->segments) != 0)
         return false;
@@ -866,8 +896,7 @@ static bool continues(const Maker *k, const CoreRect *a, const CoreRect *b)
     }
     for (uint32_t i = 0; i < a->n_inits; i++) {
         int64_t pitch = (int64_t)b->inits[i].offset - (int64_t)a->inits[i].offset;
-        if (a->inits[i].bytes != b->inits[i].bytes ||
-            a->inits[i].address != b->inits[i].address ||
+        if (a->inits[i].bytes != b->inits[i].bytes || a->inits[i].address != b->inits[i].address ||
             (n > 1 && pitch != (int64_t)n * a->inits[i].pitch_i))
             return false;
     }
@@ -889,8 +918,7 @@ static void merge_rects(Maker *k)
                 for (uint32_t d = 0; d < c->n_data; d++)
                     a->data[d].di = b->data[d].value - a->data[d].value;
                 for (uint32_t d = 0; d < a->n_inits; d++)
-                    a->inits[d].pitch_i =
-                        (int64_t)b->inits[d].offset - (int64_t)a->inits[d].offset;
+                    a->inits[d].pitch_i = (int64_t)b->inits[d].offset - (int64_t)a->inits[d].offset;
             }
             a->grid.nx++;
             for (size_t m = j + 1; m < k->rects.n; m++)
@@ -918,12 +946,21 @@ static void to_image(Maker *k, Image *image)
         const Flow *f = k->flows.data[i];
         const End *s = &f->source, *t = &f->to.data[0];
         uint32_t words = (longest(f) * dtype_bytes(f->type) + 3) / 4;
-        streams[i] = (StreamInfo){
-            .name = f->name, .tensor = "", .lanes = 1, .color = f->color, .messages = f->k,
-            .from = s->core >= 0 ? (int32_t)k->cells.data[s->core]->kernel : -1,
-            .to = t->core >= 0 ? (int32_t)k->cells.data[t->core]->kernel : -1, .words = words,
-            .origin = origin(k, f->name), .rows = f->k, .cols = 1, .features = longest(f),
-            .segs = 1, .dtype = f->type};
+        streams[i] =
+            (StreamInfo){.name = f->name,
+                         .tensor = "",
+                         .lanes = 1,
+                         .color = f->color,
+                         .messages = f->k,
+                         .from = s->core >= 0 ? (int32_t)k->cells.data[s->core]->kernel : -1,
+                         .to = t->core >= 0 ? (int32_t)k->cells.data[t->core]->kernel : -1,
+                         .words = words,
+                         .origin = origin(k, f->name),
+                         .rows = f->k,
+                         .cols = 1,
+                         .features = longest(f),
+                         .segs = 1,
+                         .dtype = f->type};
         if (s->port >= 0)
             k->ports.data[s->port].stream = (uint32_t)i;
         for (size_t e = 0; e < f->to.n; e++) {
@@ -936,18 +973,32 @@ static void to_image(Maker *k, Image *image)
         if (!class_finish(&k->classes.data[i], &why))
             fprintf(stderr, "random image: %s\n", why);
     }
-    *image = (Image){
-        .machine = k->m, .producer = "random_image", .options = "", .model = "random",
-        .source_name = "random.dsl", .source = "", .has_weights = true,
-        .origins = k->origins.data, .n_origins = (uint32_t)k->origins.n,
-        .classes = k->classes.data, .n_classes = (uint32_t)k->classes.n,
-        .kernels = k->kernels.data, .n_kernels = (uint32_t)k->kernels.n, .streams = streams,
-        .n_streams = (uint32_t)k->flows.n, .cores = k->rects.data,
-        .n_cores = (uint32_t)k->rects.n, .routes = k->routes.data,
-        .n_routes = (uint32_t)k->routes.n, .tensors = k->tensors.data,
-        .n_tensors = (uint32_t)k->tensors.n, .ports = k->ports.data,
-        .n_ports = (uint32_t)k->ports.n, .data = k->weights.data, .data_bytes = k->weights.n,
-        .native = {.cpu = ""}};
+    *image = (Image){.machine = k->m,
+                     .producer = "random_image",
+                     .options = "",
+                     .model = "random",
+                     .source_name = "random.dsl",
+                     .source = "",
+                     .has_weights = true,
+                     .origins = k->origins.data,
+                     .n_origins = (uint32_t)k->origins.n,
+                     .classes = k->classes.data,
+                     .n_classes = (uint32_t)k->classes.n,
+                     .kernels = k->kernels.data,
+                     .n_kernels = (uint32_t)k->kernels.n,
+                     .streams = streams,
+                     .n_streams = (uint32_t)k->flows.n,
+                     .cores = k->rects.data,
+                     .n_cores = (uint32_t)k->rects.n,
+                     .routes = k->routes.data,
+                     .n_routes = (uint32_t)k->routes.n,
+                     .tensors = k->tensors.data,
+                     .n_tensors = (uint32_t)k->tensors.n,
+                     .ports = k->ports.data,
+                     .n_ports = (uint32_t)k->ports.n,
+                     .data = k->weights.data,
+                     .data_bytes = k->weights.n,
+                     .native = {.cpu = ""}};
 }
 
 // One attempt. The checker's messages go to `log`.
