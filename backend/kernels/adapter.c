@@ -21,7 +21,7 @@ static void build_messages(Core *c, const Protocol *in, Scalar *px)
         *px = core_number(c, in->cols / in->segs);
         return;
     }
-    int64_t *size = arena_array(c->arena, int64_t, in->segs);
+    int64_t *size = arena_array(c->temp, int64_t, in->segs);
     for (uint32_t i = 0; i < in->segs; i++)
         size[i] = block_size(in->cols, in->segs, i);
     *px = core_table(c, size, in->segs, depth);

@@ -9,7 +9,14 @@
 
 void core_start(Core *c, Arena *a, const Machine *m)
 {
-    *c = (Core){.arena = a, .machine = m};
+    if (!c->arena)
+        c->arena = a;
+    c->temp = a;
+    c->machine = m;
+    c->ops.n = c->data.n = c->buffers.n = c->wires.n = c->patches.n = 0;
+    c->depth = c->origin = 0;
+    c->failed = false;
+    c->class = (Class){0};
 }
 
 uint32_t core_buffer(Core *c, const char *name, SegmentKind kind, uint64_t bytes, uint32_t phase)

@@ -45,7 +45,8 @@ typedef struct Patch {
 } Patch;
 
 typedef struct Core {
-    Arena *arena;
+    Arena *arena; /* of what lasts; NULL in a fresh core */
+    Arena *temp;  /* of tables while they are built */
     const Machine *machine;
     VEC(Op) ops;
     VEC(int32_t) data;
@@ -71,6 +72,7 @@ typedef struct Dims {
 #define D3(a, b, c)    ((Dims){{ONE, (a), (b), (c)}})
 #define D4(a, b, c, d) ((Dims){{(a), (b), (c), (d)}})
 
+/* A fresh core allocates on `a`; one that was used before keeps its storage. */
 void core_start(Core *c, Arena *a, const Machine *m);
 
 uint32_t core_buffer(Core *c, const char *name, SegmentKind kind, uint64_t bytes, uint32_t phase);

@@ -199,7 +199,7 @@ static bool emit_cores(KernelEmitter *k, Grid g)
                              {g.x + (g.nx > 1 ? g.sx : 0), g.y},
                              {g.x, g.y + (g.ny > 1 ? g.sy : 0)},
                              {g.x + dx, g.y + dy}};
-    Core core[4];
+    Core core[4] = {0};
     const char *why;
     for (int i = 0; i < 4; i++)
         if (!part_core(&k->scratch, p, corner[i][0], corner[i][1], &core[i], &why))
@@ -427,8 +427,12 @@ static bool emit_kernel(Emitter *e, const Kernel *k, Part *p, KernelInfo *info)
     unmirrored.mirror = false;
     plain.kernel = &unmirrored;
     uint32_t bytes;
-    return part_cost(e->arena, &plain, &info->cycles, &info->compute, &bytes) ||
-           diag_internal(e->diag, k->span, "kernel '%s' has no cost", k->name);
+    Arena scratch = {0}, lasting = {0};
+    Core work = {.arena = &lasting};
+    ok = part_cost(&scratch, &work, &plain, &info->cycles, &info->compute, &bytes);
+    arena_free(&scratch);
+    arena_free(&lasting);
+    return ok || diag_internal(e->diag, k->span, "kernel '%s' has no cost", k->name);
 }
 
 /* ---- host ---- */
@@ -441,6 +445,7 @@ static void port_program(Emitter *e, const Stream *s, uint32_t lane, Core *c)
     uint32_t size = dtype_bytes(p->dtype);
     int64_t position = (int64_t)p->features * size,
             begin = block_begin(p->features, p->lanes, lane);
+    *c = (Core){0};
     core_start(c, e->arena, e->plan->machine);
     c->origin = add_origin(e, s->name, s->span);
     uint32_t wire = core_wire(c, sink ? WIRE_INPUT : WIRE_OUTPUT, 0, true, protocol_words(p), 1);

@@ -79,7 +79,8 @@ bool part_make(Arena *a, const Kernel *k, const Protocol *protocol_in, const Mac
 uint32_t part_lane_in(const Part *p, uint32_t cx, uint32_t cy);
 uint32_t part_lane_out(const Part *p, uint32_t cx, uint32_t cy);
 
-/* The core at canonical (cx, cy); false with *why if the format cannot hold it. */
+/* The core at canonical (cx, cy); false with *why if the format cannot hold it. *core is
+ * zeroed, or was used before. */
 bool part_core(Arena *a, const Part *p, uint32_t cx, uint32_t cy, Core *core, const char **why);
 
 /* Equal for cores that differ in lane numbers only: what rectangles are made of. */
@@ -90,8 +91,10 @@ uint64_t part_row_kind(const Part *p, uint32_t cy);
 void part_fill(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy, uint8_t *out);
 bool part_has_values(const Part *p);
 
-/* Totals and bytes of the slowest and the fullest core. False if one cannot be built. */
-bool part_cost(Arena *a, const Part *p, uint64_t *cycles, uint64_t *compute, uint32_t *bytes);
+/* Totals and bytes of the slowest and the fullest core. False if one cannot be built. `work`
+ * is storage to build in: fresh, or with an arena that outlives this. */
+bool part_cost(Arena *a, Core *work, const Part *p, uint64_t *cycles, uint64_t *compute,
+               uint32_t *bytes);
 
 /* Messages of input `input` taken in before the first result leaves. */
 uint32_t part_lead(const Part *p, uint32_t input);

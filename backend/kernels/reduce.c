@@ -115,7 +115,7 @@ void build_reduce(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     if (in->cols % in->segs == 0) {
         px = core_number(c, in->cols / in->segs);
     } else {
-        int64_t *size = arena_array(c->arena, int64_t, in->segs);
+        int64_t *size = arena_array(c->temp, int64_t, in->segs);
         for (uint32_t i = 0; i < in->segs; i++)
             size[i] = block_size(in->cols, in->segs, i);
         px = core_table(c, size, in->segs, depth);

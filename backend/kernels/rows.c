@@ -17,8 +17,6 @@ Timeline part_timeline(const Part *p)
     Timeline t = {.stride = p->stride[0]};
     uint32_t kh = p->kernel_size[0];
     uint32_t rows = (p->mid.rows - 1) * t.stride + kh; /* virtual input rows */
-    uint32_t have = p->in[0].rows + p->padding[0];
-    t.tail = have > rows ? have - rows : 0;
     if (q->present && !q->global && t.stride * q->padding[0] > kh - 1)
         t.first_row = t.stride * q->padding[0] - (kh - 1);
     t.mid_first = t.first_row + kh - 1;
@@ -30,6 +28,8 @@ Timeline part_timeline(const Part *p)
         if (until > t.steps)
             t.steps = until;
     }
+    uint32_t last = t.first_row + p->padding[0] + p->in[0].rows;
+    t.tail = last > t.steps ? last - t.steps : 0;
     return t;
 }
 
@@ -75,7 +75,7 @@ typedef bool StepTest(const Part *p, const Timeline *t, uint32_t step);
 /* A table of 0 and 1 over the steps, for loop counts. */
 static Scalar step_table(Core *c, const Part *p, const Timeline *t, StepTest *test, bool here)
 {
-    int64_t *value = arena_array(c->arena, int64_t, t->steps);
+    int64_t *value = arena_array(c->temp, int64_t, t->steps);
     for (uint32_t i = 0; i < t->steps; i++)
         value[i] = here && test(p, t, i);
     return core_table(c, value, t->steps, 0);
@@ -96,7 +96,7 @@ static Scalar segment_size(Core *c, uint32_t cols, uint32_t segs, uint32_t depth
 {
     if (cols % segs == 0)
         return core_number(c, cols / segs);
-    int64_t *size = arena_array(c->arena, int64_t, segs);
+    int64_t *size = arena_array(c->temp, int64_t, segs);
     for (uint32_t i = 0; i < segs; i++)
         size[i] = block_size(cols, segs, i);
     return core_table(c, size, segs, depth);
@@ -113,7 +113,7 @@ static void segment_address(Core *c, Operand *o, uint32_t buffer, int64_t offset
         o->base = core_address(c, buffer, offset);
         o->step[w->seg] = core_number(c, (int64_t)(w->cols / w->segs * unit));
     } else {
-        int64_t *at = arena_array(c->arena, int64_t, w->segs);
+        int64_t *at = arena_array(c->temp, int64_t, w->segs);
         for (uint32_t i = 0; i < w->segs; i++)
             at[i] = offset + (int64_t)(block_begin(w->cols, w->segs, i) * unit);
         o->base = core_addresses(c, buffer, at, w->segs, (uint32_t)w->seg);
@@ -631,8 +631,8 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     start_steps(c, &s, p, last, n_o, o);
     uint64_t positions = 0;
     uint32_t most = block_size(messages, p->shape.split, 0); /* tables as long everywhere */
-    int64_t *at = arena_array(c->arena, int64_t, most);
-    int64_t *size = arena_array(c->arena, int64_t, most);
+    int64_t *at = arena_array(c->temp, int64_t, most);
+    int64_t *size = arena_array(c->temp, int64_t, most);
     DType wt = p->weights->type.dtype;
     for (uint32_t i = 0; i < mine; i++) {
         uint32_t px = block_size(in->cols, in->segs, (begin + i) % in->segs);
@@ -666,7 +666,7 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
             elements = core_table(c, size, most, depth);
         } else {
             uint32_t from = part == 0 ? 0 : begin + mine;
-            int64_t *other = arena_array(c->arena, int64_t, messages);
+            int64_t *other = arena_array(c->temp, int64_t, messages);
             for (uint32_t i = 0; i < n; i++)
                 other[i] = (int64_t)block_size(in->cols, in->segs, (from + i) % in->segs) * n_c;
             elements = core_table(c, other, messages, depth);

@@ -10,27 +10,27 @@
 
 #include "backend/kernels/part.h"
 
-static bool worst(Arena *a, const Part *p, uint32_t cx, uint32_t cy, uint64_t *cycles,
+static bool worst(Arena *a, Core *core, const Part *p, uint32_t cx, uint32_t cy, uint64_t *cycles,
                   uint64_t *compute, uint32_t *bytes)
 {
     ArenaMark mark = arena_mark(a);
-    Core core;
     const char *why;
     ProgramTotals t;
-    bool ok = part_core(a, p, cx, cy, &core, &why) &&
-              program_totals(p->machine, &core.class, core.data.data, &t);
+    bool ok = part_core(a, p, cx, cy, core, &why) &&
+              program_totals(p->machine, &core->class, core->data.data, &t);
     if (ok && t.cycles + t.landing > *cycles) {
         *cycles = t.cycles + t.landing;
         const Fraction w = p->machine->cost[COST_MAC][p->in[0].dtype].width;
         *compute = t.elements[COST_MAC] * w.den / w.num;
     }
-    if (ok && core.bytes > *bytes)
-        *bytes = core.bytes;
+    if (ok && core->bytes > *bytes)
+        *bytes = core->bytes;
     arena_rewind(a, mark);
     return ok;
 }
 
-bool part_cost(Arena *a, const Part *p, uint64_t *cycles, uint64_t *compute, uint32_t *bytes)
+bool part_cost(Arena *a, Core *work, const Part *p, uint64_t *cycles, uint64_t *compute,
+               uint32_t *bytes)
 {
     uint32_t w = p->shape.w, h = p->shape.h;
     *cycles = *compute = 0;
@@ -47,28 +47,28 @@ bool part_cost(Arena *a, const Part *p, uint64_t *cycles, uint64_t *compute, uin
             for (int j = 0; j < i; j++)
                 seen = seen || at[j] == at[i];
             if (!seen)
-                ok = worst(a, p, at[i], 0, cycles, compute, bytes);
+                ok = worst(a, work, p, at[i], 0, cycles, compute, bytes);
         }
         return ok;
     }
     case FORM_LINE:
-        return worst(a, p, 0, 0, cycles, compute, bytes);
+        return worst(a, work, p, 0, 0, cycles, compute, bytes);
     case FORM_REDUCE:
-        ok = worst(a, p, 0, 0, cycles, compute, bytes) &&
-             worst(a, p, 0, h - 1, cycles, compute, bytes);
-        return ok && (h < 3 || worst(a, p, 0, 1, cycles, compute, bytes));
+        ok = worst(a, work, p, 0, 0, cycles, compute, bytes) &&
+             worst(a, work, p, 0, h - 1, cycles, compute, bytes);
+        return ok && (h < 3 || worst(a, work, p, 0, 1, cycles, compute, bytes));
     case FORM_ADAPTER:
         if (group_in(p) > 1 || group_out(p) == 1)
-            ok = worst(a, p, 0, group_in(p) - 1, cycles, compute, bytes);
+            ok = worst(a, work, p, 0, group_in(p) - 1, cycles, compute, bytes);
         if (group_out(p) > 1)
-            ok = ok && worst(a, p, w - 1, 0, cycles, compute, bytes);
+            ok = ok && worst(a, work, p, w - 1, 0, cycles, compute, bytes);
         return ok;
     }
     return false;
 }
 
-static bool shape_part(Arena *a, const Kernel *k, const Protocol *protocol_in, const Machine *m,
-                       Shape *shape, Part *p)
+static bool shape_part(Arena *a, Core *work, const Kernel *k, const Protocol *protocol_in,
+                       const Machine *m, Shape *shape, Part *p)
 {
     Kernel *plain = arena_new(a, Kernel);
     *plain = *k;
@@ -77,16 +77,19 @@ static bool shape_part(Arena *a, const Kernel *k, const Protocol *protocol_in, c
     if (!part_make(a, plain, protocol_in, m, shape, p))
         return false;
     *shape = p->shape;
-    return part_cost(a, p, &shape->cycles, &compute, &shape->bytes);
+    return part_cost(a, work, p, &shape->cycles, &compute, &shape->bytes);
 }
 
 bool kernel_shape(Arena *a, const Kernel *k, const Protocol *protocol_in, const Machine *m,
                   Shape *shape)
 {
-    ArenaMark mark = arena_mark(a);
+    (void)a; /* nothing of the result needs memory */
+    Arena scratch = {0}, lasting = {0};
+    Core work = {.arena = &lasting};
     Part p;
-    bool ok = shape_part(a, k, protocol_in, m, shape, &p);
-    arena_rewind(a, mark);
+    bool ok = shape_part(&scratch, &work, k, protocol_in, m, shape, &p);
+    arena_free(&scratch);
+    arena_free(&lasting);
     return ok;
 }
 
@@ -137,7 +140,9 @@ static bool dominated(const Shape *s, const Shape *by)
 }
 
 typedef struct Search {
-    Arena *arena, scratch;
+    Arena *arena, scratch, lasting;
+    ArenaMark start; /* of scratch */
+    Core work;
     const Kernel *kernel;
     const Protocol *in;
     const Machine *machine;
@@ -165,8 +170,8 @@ static void try_segments(Search *t, Shape s, uint32_t cols, bool free_segs)
         Shape at = s;
         at.segs_out = segs;
         Part p;
-        bool ok = shape_part(&t->scratch, t->kernel, t->in, t->machine, &at, &p);
-        arena_rewind(&t->scratch, (ArenaMark){0});
+        bool ok = shape_part(&t->scratch, &t->work, t->kernel, t->in, t->machine, &at, &p);
+        arena_rewind(&t->scratch, t->start);
         if (ok && at.bytes <= t->machine->sram_bytes) {
             bool keep = true;
             for (size_t i = t->first; i < t->result->n && keep; i++)
@@ -198,6 +203,9 @@ void kernel_shapes(Arena *a, const Kernel *k, const Protocol *protocol_in, const
                 .max_cores = max_cores,
                 .result = result,
                 .nearest = nearest};
+    t.work.arena = &t.lasting;
+    arena_alloc(&t.scratch, 1, 1, 1); /* so that rewinding keeps a block */
+    t.start = arena_mark(&t.scratch);
     uint32_t extent = m->width > m->height ? m->width : m->height;
     bool matrix = k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
     *nearest = (Shape){0};
@@ -214,7 +222,7 @@ void kernel_shapes(Arena *a, const Kernel *k, const Protocol *protocol_in, const
             bool legal = part_make(&t.scratch, k, protocol_in, m, &probe, &p);
             uint32_t most = most_split(&p), cols = p.result.cols;
             bool free_segs = p.form == FORM_WINDOW || (p.pool.present && !p.pool.global);
-            arena_rewind(&t.scratch, (ArenaMark){0});
+            arena_rewind(&t.scratch, t.start);
             if (!legal)
                 continue;
             t.first = result->n;
@@ -232,6 +240,7 @@ void kernel_shapes(Arena *a, const Kernel *k, const Protocol *protocol_in, const
         }
     }
     arena_free(&t.scratch);
+    arena_free(&t.lasting);
     if (nearest->w && !nearest->bytes)
         kernel_shape(a, k, protocol_in, m, nearest);
 }
@@ -249,9 +258,13 @@ void kernel_memory(Arena *a, const Kernel *k, const Protocol *protocol_in, const
 {
     Part p;
     Shape s = *shape;
-    Core core = {0};
+    Core core = {0}, work = {.arena = a};
+    Arena scratch = {0};
     const char *why;
-    if (!shape_part(a, k, protocol_in, m, &s, &p))
+    bool ok = shape_part(&scratch, &work, k, protocol_in, m, &s, &p) &&
+              part_make(a, k, protocol_in, m, &s, &p);
+    arena_free(&scratch);
+    if (!ok)
         return;
     /* The fullest of the cores that part_cost() looks at: the last column holds what the
      * others do and the fused steps' buffers besides. */
