@@ -23,11 +23,11 @@ static int32_t some_number(Rng *rng, int32_t old)
     case 0:
         return 0;
     case 1:
-        return old + 1;
+        return (int32_t)((uint32_t)old + 1);
     case 2:
-        return old - 1;
+        return (int32_t)((uint32_t)old - 1);
     case 3:
-        return old + 4 * (int32_t)(rng_below(rng, 9)) - 16;
+        return (int32_t)((uint32_t)old + 4 * rng_below(rng, 9) - 16);
     case 4:
         return (int32_t)rng_below(rng, 20000);
     case 5:
