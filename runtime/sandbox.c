@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #if defined(__x86_64__)
@@ -27,7 +28,7 @@
 enum { WATCH_MS = 50 };
 
 // What the child says in its one byte before it starts, or instead of starting.
-enum { SAY_READY = 'r', SAY_NONE = 'n' };
+enum { SAY_READY = 'r', SAY_NO_THREADS = 't', SAY_NO_FILTER = 'f' };
 
 void *sandbox_memory(size_t bytes, bool shared)
 {
@@ -121,14 +122,15 @@ _Noreturn static void child_main(const SandboxJob *job, int fd)
     if (ok)
         pthread_barrier_wait(&child.start);
     if (!ok || !load_filter(fd)) {
-        say(fd, SAY_NONE);
+        say(fd, ok ? SAY_NO_FILTER : SAY_NO_THREADS);
         _exit(0);
     }
     say(fd, SAY_READY);
     pthread_barrier_wait(&child.start);
     job->work(job->context, 0);
     pthread_barrier_wait(&child.end);
-    _exit(0);
+    for (;;) // not _exit(): before functions that do not return sanitizers make calls of theirs
+        syscall(SYS_exit_group, 0);
 }
 
 static const char *signal_text(int number)
@@ -205,7 +207,9 @@ SandboxStatus sandbox_run(const SandboxJob *job, const char **why)
         return SANDBOX_STOPPED;
     }
     if (said != SAY_READY) {
-        *why = "the system has no seccomp filters";
+        *why = said == SAY_NO_FILTER    ? "seccomp filters cannot be had"
+               : said == SAY_NO_THREADS ? "its threads cannot be started"
+                                        : "its process ended before it began";
         return SANDBOX_NONE;
     }
     if (WIFSIGNALED(status)) {
