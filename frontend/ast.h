@@ -196,6 +196,7 @@ struct Symbol {
     Node *weight;
     int8_t op, builtin, kind, dtype; /* -1: not one */
     bool mentioned;                  /* an expression names it */
+    uint32_t n_values; /* values of the graph that bear the name; set when it is complete */
 };
 
 typedef struct SymbolTable {

@@ -27,6 +27,23 @@ static bool check_models(Diag *d, uint32_t file, const Ast *ast)
                       s->name);
 }
 
+// Names may be bound again and again (x = relu(x)); from here on a name means one value: the
+// second x is x_2. Dumps, streams and the graph's text refer to values by name.
+static void tell_names_apart(Arena *a, SymbolTable *symbols, Graph *g)
+{
+    for (size_t i = 0; i < g->nodes.n; i++) {
+        Node *n = g->nodes.data[i];
+        if (n->op == OP_CONST || !n->name)
+            continue;
+        Symbol *base = symbol_intern(symbols, n->name, strlen(n->name)), *s = base;
+        while (s->n_values > 0) {
+            n->name = arena_printf(a, "%s_%u", base->text, ++base->n_values);
+            s = symbol_intern(symbols, n->name, strlen(n->name));
+        }
+        s->n_values = 1;
+    }
+}
+
 bool frontend_compile_text(Arena *a, Diag *d, const char *name, const char *text, size_t len,
                            const Define *defines, size_t n_defines, Graph **result)
 {
@@ -42,6 +59,8 @@ bool frontend_compile_text(Arena *a, Diag *d, const char *name, const char *text
         x.model = ast.models.data[0];
         x.graph = graph_create(a, x.model->name.symbol->text);
         ok = expand(&x, defines, n_defines);
+        if (ok)
+            tell_names_apart(a, &ast.symbols, x.graph);
         *result = x.graph;
     }
     arena_free(&scratch);
