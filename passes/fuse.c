@@ -9,9 +9,9 @@
  *   A step of its own kernel costs a strip of cores, one per lane, and for each element a
  *   receive and a send there and a send here. As a step it costs the last column of cores one
  *   pass over its block of the result. With K multiply-accumulates per result spread over
- *   some columns, passes hide behind them: a matrix kernel takes max(4, K / 16) passes, a line
- *   kernel LINE_PASSES (lanes can be added there). A pool's ring of rows, for one feature,
- *   must stay within POOL_RING bytes.
+ *   some columns, passes hide behind them: a matrix kernel takes K / 16 passes, but at least 4
+ *   and at most 16, a line kernel LINE_PASSES (lanes can be added there). A pool's ring of
+ *   rows, for one feature, must stay within POOL_RING bytes.
  *
  * Of two operands that both qualify the later one takes the step: the other one, the short
  * way of a residual, is ready by then. Kernels are numbered in the order of their last nodes,
@@ -21,6 +21,7 @@
 enum {
     LEAST_PASSES = 4,
     MACS_PER_PASS = 16,
+    MOST_PASSES = 16, /* each is code in 48 KB, too */
     LINE_PASSES = 8,
     MAX_STREAMS = 4, /* into one kernel; below KERNEL_MAX_INPUTS and the queues of a core */
     POOL_RING = 8192,
@@ -53,6 +54,8 @@ static Group new_group(const Node *n)
         g.most_passes = macs / MACS_PER_PASS;
         if (g.most_passes < LEAST_PASSES)
             g.most_passes = LEAST_PASSES;
+        if (g.most_passes > MOST_PASSES)
+            g.most_passes = MOST_PASSES;
         g.passes = n->attr.has_bias ? 1 : 0;
     } else if (g.kind == KERNEL_REDUCE) {
         g.most_passes = 0;

@@ -10,6 +10,15 @@ static bool is_view(const Node *n)
     return (op_info[n->op].flags & OPF_VIEW) != 0;
 }
 
+/* Do all views from here to the source keep the order of elements? */
+static bool keeps_order(const Node *view)
+{
+    for (const Node *source = plan_source(view); view != source; view = view->in[0])
+        if (view->op != OP_RESHAPE)
+            return false;
+    return !is_view(view) || view->op == OP_RESHAPE;
+}
+
 static const char *op_text(const Node *n)
 {
     return op_info[n->op].text;
@@ -79,7 +88,7 @@ static bool check_view(Diag *d, const Node *n, const Node *view, bool *reported)
     const Node *source = plan_source(view);
     if (reported[view->id])
         return true;
-    if (view->op == OP_RESHAPE) {
+    if (keeps_order(view)) {
         bool whole = n->op == OP_LINEAR && one_position(&view->type);
         if (source == view || source->op == OP_INPUT || whole ||
             protocol_same_form(&source->type, &view->type))
@@ -120,9 +129,10 @@ static bool check_node(Diag *d, const Node *n, bool *reported)
 static bool check_output(Diag *d, const Graph *g, size_t i)
 {
     const Node *n = g->outputs.data[i];
-    if (is_view(n) && n->op != OP_RESHAPE)
+    if (!keeps_order(n))
         return diag_error(d, n->span,
-                          "%s of an output cannot go on the fabric: return the tensor as it is",
+                          "%s of an output cannot go on the fabric: it moves elements; return the "
+                          "tensor as it is",
                           op_text(n));
     const Node *source = plan_source(n);
     if (source->op == OP_CONST || (source->op == OP_ARGMAX && source->in[0]->op == OP_CONST))

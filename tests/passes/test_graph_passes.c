@@ -326,9 +326,14 @@ static void legal(void)
                               "  %9 = reshape(%8) {shape = [1, 2, 2, 4]} : f32[1, 2, 2, 4]\n"
                               "  %10 = relu(%9) : f32[1, 2, 2, 4]\n"
                               "  %11 = const @w : f32[4]\n"
+                              "  %12 = reshape(%5) {shape = [16]} : f32[16]\n"
+                              "  %13 = reshape(%5) {shape = [4, 1, 4]} : f32[4, 1, 4]\n"
+                              "  %14 = relu(%13) : f32[4, 1, 4]\n"
                               "  output \"y\" = %10\n"
                               "  output \"w\" = %11\n"
                               "  output \"t\" = %5\n"
+                              "  output \"r\" = %12\n"
+                              "  output \"u\" = %14\n"
                               "}\n");
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
     PassContext cx = {.diag = &c.diag, .graph = g, .arena = &c.arena};
@@ -342,6 +347,8 @@ static void legal(void)
         "test.wir:12:4: error: relu: f32[1, 2, 2, 4] cannot go on the fabric",
         "test.wir:13:4: error: output 'w' is a constant",
         "test.wir:7:4: error: transpose of an output cannot go on the fabric",
+        "test.wir:14:4: error: reshape of an output cannot go on the fabric",
+        "test.wir:15:4: error: reshape from f32[4, 4] to f32[4, 1, 4] cannot go on the fabric",
     };
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         CU_ASSERT_PTR_NOT_NULL(strstr(said(&c), want[i]));
@@ -585,6 +592,14 @@ static bool close_to(const double *a, const double *b, size_t n)
     return true;
 }
 
+/* Streams carry row-major order: no view that is left may change it. */
+static void check_views(const Graph *g)
+{
+    for (size_t i = 0; i < g->nodes.n; i++)
+        CU_ASSERT_TRUE(!(op_info[g->nodes.data[i]->op].flags & OPF_VIEW) ||
+                       g->nodes.data[i]->op == OP_RESHAPE);
+}
+
 /* What ir/plan.h promises to the kernels. */
 static void check_plan(const Plan *p)
 {
@@ -633,7 +648,7 @@ static void check_plan(const Plan *p)
 static void random_graphs(void)
 {
     unsigned planned = 0;
-    for (uint64_t seed = 0; seed < 400; seed++) {
+    for (uint64_t seed = 0; seed < 1000; seed++) {
         Capture c;
         Rng r = {seed * 77 + 5};
         size_t n_before, n_after;
@@ -663,6 +678,7 @@ static void random_graphs(void)
         }
         if (legal_so_far && pass_partition(&cx)) {
             planned++;
+            check_views(g);
             check_plan(cx.plan);
         }
         capture_end(&c);
