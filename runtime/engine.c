@@ -10,11 +10,15 @@
 //           S = max(B + floor(L / w), head of every input,
 //                   for every receiver of the output: release of message i - c - floor(Q / n))
 //   end     E = max(S + d + floor(L' / w), tail of every input + l)
-//           L' = words of inputs still to come at S, of inputs with d >= 2 * words
+//           L' = words of inputs still to come at S, of inputs that come at least twice as
+//                fast as the operation takes them: d >= 2 * (tail - head + 1)
 //           the core is free and the inputs' places are released at E
 //   output  leaves with head S + l, tail E
-//   link    h' = max(h + hop, free), t' = max(t + hop, h' + words - 1), free = h' + words,
-//           in order of (h + hop, color, sequence); ramps are links with their own delay
+//   link    h' = max(h + hop, tail of the same color's message before + 1)
+//           free = max(free, h') + words, t' = max(t + hop, free - 1)
+//           in order of (h + hop, color, sequence). Colors take turns, word by word: a head
+//           passes at once, its tail once all words that came before have passed. Ramps are
+//           links with their own delay
 //   host    a port is a core without set-up and landings; d = ceil(words * p / q)
 //
 // Whatever an operation or a link waits for is known in full once it has been computed, so an
@@ -98,11 +102,14 @@ static void pass_on(Sim *sim, uint64_t head, uint64_t tail, uint32_t words, uint
 }
 
 // A message passes a link that it reaches at `head`; both are moved to when it has passed.
-static void pass_link(Sim *sim, uint32_t link, uint64_t *head, uint64_t *tail, uint32_t words)
+// `passed` is when the color's message before had.
+static void pass_link(Sim *sim, uint32_t link, uint64_t *passed, uint64_t *head, uint64_t *tail,
+                      uint32_t words)
 {
-    *head = max64(*head, sim->link_free[link]);
-    *tail = max64(*tail, *head + words - 1);
-    sim->link_free[link] = *head + words;
+    *head = max64(*head, *passed);
+    sim->link_free[link] = max64(sim->link_free[link], *head) + words;
+    *tail = max64(*tail, sim->link_free[link] - 1);
+    *passed = *tail + 1;
 }
 
 static void send(Sim *sim, uint32_t id, uint64_t head, uint64_t tail, uint32_t words)
@@ -117,7 +124,7 @@ static void send(Sim *sim, uint32_t id, uint64_t head, uint64_t tail, uint32_t w
     }
     head += route->first_delay;
     tail += route->first_delay;
-    pass_link(sim, route->first_link, &head, &tail, words);
+    pass_link(sim, route->first_link, &route->passed, &head, &tail, words);
     pass_on(sim, head, tail, words, route->first_child, route->n_children);
 }
 
@@ -250,7 +257,7 @@ static bool execute(Sim *sim, uint32_t id, const Step *step)
         start = max64(start, r->places[r->send].head);
     }
     for (uint32_t k = 0; k < step->n_in; k++) {
-        if (step->duration >= 2 * (uint64_t)step->in_words[k])
+        if (step->duration >= 2 * (in[k]->tail - in[k]->head + 1))
             to_come += in[k]->words - arrived(in[k]->words, in[k]->head, start);
     }
     uint64_t work = step->duration + (node->is_port ? 0 : landing_cycles(sim, to_come));
@@ -302,11 +309,11 @@ static bool run_ready(Sim *sim)
 
 static bool handle(Sim *sim, const LinkEvent *e)
 {
-    const Stop *stop = &sim->stops[e->stop];
+    Stop *stop = &sim->stops[e->stop];
     uint64_t head = e->time, tail = e->tail;
 
     if (stop->link != NONE)
-        pass_link(sim, stop->link, &head, &tail, e->words);
+        pass_link(sim, stop->link, &stop->passed, &head, &tail, e->words);
     if (stop->receiver == NONE) {
         pass_on(sim, head, tail, e->words, stop->first_child, stop->n_children);
         return true;

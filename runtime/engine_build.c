@@ -384,6 +384,7 @@ static void components_build(Sim *sim)
     uint32_t *of_node = arena_array(sim->arena, uint32_t, sim->n_nodes);
     uint32_t *of_receiver = arena_array(sim->arena, uint32_t, sim->n_receivers);
     uint32_t *of_route = arena_array(sim->arena, uint32_t, f->n_routes);
+    uint32_t *of_stop = arena_array(sim->arena, uint32_t, sim->n_stops);
     uint32_t *of_link = arena_array(sim->arena, uint32_t, f->n_links);
 
     for (uint32_t i = 0; i < sim->n_nodes; i++)
@@ -407,6 +408,8 @@ static void components_build(Sim *sim)
         of_route[k] = of_node[f->routes[k].source];
     for (uint32_t k = 0; k < sim->n_receivers; k++)
         of_receiver[k] = of_node[sim->receivers[k].node];
+    for (uint32_t k = 0; k < sim->n_stops; k++)
+        of_stop[k] = sim->stops[k].link == NONE ? NONE : of_route[sim->stops[k].route];
     for (uint32_t k = 0; k < f->n_links; k++) {
         bool counts = user[k] != 0 && sim->link_is_event[k];
         of_link[k] = counts ? of_node[user[k] - 1] : NONE;
@@ -418,6 +421,7 @@ static void components_build(Sim *sim)
     sim->node_order = group(sim, of_node, sim->n_nodes, offsetof(Component, nodes));
     sim->receiver_order = group(sim, of_receiver, sim->n_receivers, offsetof(Component, receivers));
     sim->route_order = group(sim, of_route, f->n_routes, offsetof(Component, routes));
+    sim->stop_order = group(sim, of_stop, sim->n_stops, offsetof(Component, stops));
     sim->link_order = group(sim, of_link, f->n_links, offsetof(Component, links));
     for (uint32_t i = 0; i < sim->n_nodes; i++)
         sim->n_sinks += sim->nodes[i].is_sink && sim->nodes[i].schedule->n > 0;

@@ -52,19 +52,22 @@ typedef struct SimRoute {
     uint32_t first_receiver, n_receivers; /* receivers of a route are contiguous */
     uint32_t first_link, first_delay;     /* the source's ramp, or the port's link */
     uint32_t first_child, n_children;     /* stops after it, in Sim.children */
+    uint64_t passed;                      /* when its last message had passed that link */
     uint64_t words;                       /* sent so far */
 } SimRoute;
 
 /* Where a message on a route must be looked at: a link that other routes use as well, or
  * its arrival. Links in between that the lane has for itself only add their delay: behind
- * the first link heads of the lane are n apart and tails n - 1 behind, so `free` of such a
- * link never exceeds h + hop. Numbered in the order in which events of one cycle are
- * handled: hops before ramps, then by link and color. */
+ * the first link a message's tail is at least words - 1 after its head and before the next
+ * one's head, so neither `free` nor `passed` of such a link ever exceeds h + hop. Numbered in
+ * the order in which events of one cycle are handled: hops before ramps, then by link and
+ * color. */
 typedef struct Stop {
     uint32_t link; /* NONE: arrival over links of its own */
     uint32_t delay;
     uint32_t receiver; /* NONE: goes on */
     uint32_t first_child, n_children;
+    uint64_t passed;       /* when the route's last message had passed */
     uint32_t color, route; /* for the numbering, and faults */
     bool is_ramp;          /* last link of the route */
 } Stop;
@@ -107,7 +110,7 @@ typedef struct Range {
 
 /* Nodes, receivers and links that can influence each other's times. */
 typedef struct Component {
-    Range nodes, receivers, links, routes; /* ranges of Sim.node_order ... */
+    Range nodes, receivers, links, routes, stops; /* ranges of Sim.node_order ... */
 } Component;
 
 typedef struct Memory Memory; /* engine_memory.c */
@@ -131,7 +134,7 @@ typedef struct Sim {
 
     uint32_t n_components;
     Component *components;
-    uint32_t *node_order, *receiver_order, *link_order, *route_order;
+    uint32_t *node_order, *receiver_order, *link_order, *route_order, *stop_order;
 
     LinkQueue queue;
     uint32_t *ready; /* stack of nodes to look at */

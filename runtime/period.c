@@ -10,8 +10,8 @@
 // is compared against is replaced at powers of two (Brent, BIT 1980), so a period is found
 // after at most about three times its length and the fill.
 //
-// Two values are clamped: a release or a `free` of a link in the past counts as now. Both
-// only enter maxima with times that are not before now (see engine.c).
+// Three values are clamped: a release, and when a link is free or passed, count as now if they
+// are in the past. They only enter maxima with times that are not before now (see engine.c).
 //
 // A comparison stops at the first difference; a full list costs about as much as the
 // operations of a sample.
@@ -150,6 +150,14 @@ static bool list(Lister *l, const Sim *sim)
         if (!item(l, not_before(sim->link_free[sim->link_order[i]], now)))
             return false;
     }
+    for (uint32_t i = c->stops.begin; i < c->stops.end; i++) {
+        if (!item(l, not_before(sim->stops[sim->stop_order[i]].passed, now)))
+            return false;
+    }
+    for (uint32_t i = c->routes.begin; i < c->routes.end; i++) {
+        if (!item(l, not_before(sim->routes[sim->route_order[i]].passed, now)))
+            return false;
+    }
     return list_events(l, &sim->queue) && (l->saving || l->at == l->p->n);
 }
 
@@ -221,8 +229,11 @@ static void move(Period *p, Sim *sim, uint64_t n, uint64_t cycles)
     }
     for (uint32_t i = c->links.begin; i < c->links.end; i++)
         sim->link_free[sim->link_order[i]] += by;
+    for (uint32_t i = c->stops.begin; i < c->stops.end; i++)
+        sim->stops[sim->stop_order[i]].passed += by;
     for (uint32_t i = c->routes.begin; i < c->routes.end; i++) {
         uint32_t id = sim->route_order[i];
+        sim->routes[id].passed += by;
         sim->routes[id].words += n * (sim->routes[id].words - p->words[id]);
     }
     LinkQueue moved;

@@ -9,6 +9,7 @@
 #include "runtime/check.h"
 #include "runtime/engine.h"
 #include "tests/common/random_image.h"
+#include "tests/engines/models.h"
 
 enum { IMAGES = 40, SAMPLES = 12 };
 
@@ -111,9 +112,9 @@ static void test_periods(void)
             bool same = same_result(&f, &plain, &skipped);
             CU_ASSERT(same);
             if (!same)
-                printf("seed %llu, %llu samples: %llu and %llu cycles\n",
-                       (unsigned long long)seed, (unsigned long long)samples[k],
-                       (unsigned long long)plain.cycles, (unsigned long long)skipped.cycles);
+                printf("seed %llu, %llu samples: %llu and %llu cycles\n", (unsigned long long)seed,
+                       (unsigned long long)samples[k], (unsigned long long)plain.cycles,
+                       (unsigned long long)skipped.cycles);
         }
         // Parts that share nothing but links have periods of their own, whose common
         // multiple may be too long to be met.
@@ -129,12 +130,127 @@ static void test_periods(void)
     CU_ASSERT(simulated < all / 20);
 }
 
+static EngineStatus run(const Image *image, EngineOptions o, const char **text, Arena *a)
+{
+    Diag d;
+    Fabric f;
+    EngineResult r;
+    diag_init(&d, "engines_test");
+    CU_ASSERT_FATAL(fabric_build(a, &d, image, &f));
+    diag_finish(&d);
+    bool good = engine_run(a, &f, &o, NULL, NULL, &r);
+    CU_ASSERT(good == (r.status == ENGINE_DONE) && good == (r.fault == NULL));
+    *text = r.fault ? r.fault : "";
+    return r.status;
+}
+
+// Images that no checker has seen: a deadlock ends with who waits for whom, a program that
+// leaves its memory with where.
+static void test_faults(void)
+{
+    Arena a = {0};
+    const char *text;
+    Image image = model_deadlock(&a);
+    CU_ASSERT(run(&image, (EngineOptions){.samples = 2}, &text, &a) == ENGINE_DEADLOCK);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "core (0, 0)"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "core (1, 0)"));
+    CU_ASSERT(run(&image, (EngineOptions){.samples = 2, .values = true}, &text, &a) ==
+              ENGINE_DEADLOCK);
+    image = model_fault(&a);
+    CU_ASSERT(run(&image, (EngineOptions){.samples = 2}, &text, &a) == ENGINE_DONE);
+    CU_ASSERT(run(&image, (EngineOptions){.samples = 2, .values = true}, &text, &a) ==
+              ENGINE_FAULT);
+    image.has_weights = false;
+    CU_ASSERT(run(&image, (EngineOptions){.samples = 2}, &text, &a) == ENGINE_DONE);
+    CU_ASSERT(run(&image, (EngineOptions){.samples = 2, .values = true}, &text, &a) ==
+              ENGINE_FAULT);
+    image = model_chain(&a, 4, 8, 2, true);
+    image.machine.hop = 0;
+    CU_ASSERT(run(&image, (EngineOptions){.samples = 2}, &text, &a) == ENGINE_FAULT);
+    arena_free(&a);
+}
+
+// The limit is met by the cycle, whether or not periods are skipped.
+static void test_limit(void)
+{
+    Arena a = {0};
+    const char *text;
+    Image image = model_matvec(&a, 4, 3, 5, 6, 2);
+    Diag d;
+    Fabric f;
+    EngineResult r;
+    EngineOptions o = {.samples = 5000, .skip_periods = true};
+    diag_init(&d, "engines_test");
+    CU_ASSERT_FATAL(fabric_build(&a, &d, &image, &f));
+    diag_finish(&d);
+    CU_ASSERT(engine_run(&a, &f, &o, NULL, NULL, &r));
+    CU_ASSERT(r.period_exact && r.simulated_operations < r.operations / 100);
+    for (int skip = 0; skip < 2; skip++) {
+        o = (EngineOptions){.samples = 5000, .skip_periods = skip, .cycles_limit = r.cycles};
+        CU_ASSERT(run(&image, o, &text, &a) == ENGINE_DONE);
+        o.cycles_limit--;
+        CU_ASSERT(run(&image, o, &text, &a) == ENGINE_LIMIT);
+    }
+    arena_free(&a);
+}
+
+static void count_samples(void *arg, uint64_t samples, uint64_t cycles)
+{
+    uint64_t *seen = arg;
+    CU_ASSERT(samples > seen[0] && cycles > seen[1]);
+    seen[0] = samples;
+    seen[1] = cycles;
+}
+
+static void test_interrupt_and_progress(void)
+{
+    Arena a = {0};
+    const char *text;
+    volatile int stop = 1;
+    uint64_t seen[2] = {0, 0};
+    Image image = model_chain(&a, 6, 3, 2, true);
+    EngineOptions o = {.samples = 50000, .interrupt = &stop};
+    CU_ASSERT(run(&image, o, &text, &a) == ENGINE_INTERRUPTED);
+    stop = 0;
+    o = (EngineOptions){
+        .samples = 40, .interrupt = &stop, .progress = count_samples, .progress_arg = seen};
+    CU_ASSERT(run(&image, o, &text, &a) == ENGINE_DONE);
+    CU_ASSERT(seen[0] == 40);
+    arena_free(&a);
+}
+
+// Words, operations and hops of a chain can be counted by hand.
+static void test_counts(void)
+{
+    Arena a = {0};
+    Image image = model_chain(&a, 5, 7, 2, true);
+    Diag d;
+    Fabric f;
+    EngineResult r;
+    EngineOptions o = {.samples = 1000, .skip_periods = true};
+    diag_init(&d, "engines_test");
+    CU_ASSERT_FATAL(fabric_build(&a, &d, &image, &f));
+    diag_finish(&d);
+    CU_ASSERT(engine_run(&a, &f, &o, NULL, NULL, &r));
+    CU_ASSERT(r.operations == 6 * 1000);                   // five cores and the port
+    CU_ASSERT(r.words_hopped == 4 * 7 * 1000);             // four links between routers
+    CU_ASSERT(r.period_num == 6 + 7 && r.period_den == 1); // set-up and 7 words
+    CU_ASSERT(r.cycles == r.first_result + 999 * 13);
+    for (uint32_t k = 0; k < f.n_links; k++)
+        CU_ASSERT(r.link_words[k] == 7 * 1000);
+    arena_free(&a);
+}
+
 int main(void)
 {
     CU_initialize_registry();
     CU_pSuite s = CU_add_suite("engines", NULL, NULL);
     CU_add_test(s, "core equals times", test_core_equals_times);
     CU_add_test(s, "periods", test_periods);
+    CU_add_test(s, "faults", test_faults);
+    CU_add_test(s, "limit", test_limit);
+    CU_add_test(s, "interrupt and progress", test_interrupt_and_progress);
+    CU_add_test(s, "counts", test_counts);
     CU_basic_set_mode(CU_BRM_NORMAL);
     CU_basic_run_tests();
     unsigned failed = CU_get_number_of_failures();
