@@ -379,6 +379,13 @@ bool plan_place(PassContext *cx, unsigned variant, PlaceFailure *failure)
     if (!good)
         *failure = (PlaceFailure){p.n ? p.order[p.deepest < p.n ? p.deepest : p.n - 1] : NULL,
                                   p.failure};
+    /* The ways found were trials; routing finds them anew with all regions known. */
+    for (size_t i = 0; i < cx->plan->streams.n; i++) {
+        Stream *s = cx->plan->streams.data[i];
+        s->start_x = s->start_y = s->port_y = NULL;
+        s->segments = NULL;
+        s->n_segments = s->color = 0;
+    }
     arena_free(&a);
     return good;
 }

@@ -464,12 +464,12 @@ static double draw_lists(Picture *v, double x, double y)
                     "<rect x=\"%.1f\" y=\"%.1f\" width=\"18\" height=\"12\" fill=\"%s\" "
                     "stroke=\"#333\" stroke-width=\"0.7\"/>\n",
                     x, y - 10, kind_fill[k->kind]);
-        fit(name, sizeof name, k->name, 18);
-        fit(ops, sizeof ops, kernel_operators(v, k), 30);
+        fit(name, sizeof name, k->name, 16);
+        fit(ops, sizeof ops, kernel_operators(v, k), 26);
         label(v, x + 40, y, 12, "text-anchor=\"end\" fill=\"#555\"",
               arena_printf(&v->arena, "%u", k->id + 1));
         label(v, x + 48, y, 12, "fill=\"#111\"", name);
-        label(v, x + 160, y, 11, "fill=\"#555\"", ops);
+        label(v, x + 168, y, 11, "fill=\"#555\"", ops);
         label(v, x + 375, y, 12, end,
               arena_printf(&v->arena, "%u", k->shape.w * k->shape.h));
         label(v, x + 445, y, 12, end, arena_printf(&v->arena, "%" PRIu64, k->shape.cycles));

@@ -137,7 +137,12 @@ static void net_residual(Net *n, const char *machine, unsigned blocks)
 
 static bool plan_all(Net *n)
 {
-    return pass_size(&n->cx) && pass_place(&n->cx) && pass_route(&n->cx) && pass_buffers(&n->cx);
+    if (!pass_size(&n->cx) || !pass_place(&n->cx))
+        return false;
+    Text t = {0}; /* what --print-after=place does */
+    plan_print(&t, &n->plan);
+    text_free(&t);
+    return pass_route(&n->cx) && pass_buffers(&n->cx);
 }
 
 /* ---- the checker ---- */
