@@ -72,6 +72,7 @@ typedef struct Maker {
     Diag diag;
     NodeVec pool;
     unsigned names;
+    DType dtype;
     bool views;
 } Maker;
 
@@ -86,6 +87,8 @@ static Node *constant(Maker *m, Type t, const char *suffix, bool positive)
     float *v = arena_array(m->g->arena, float, (size_t)n);
     for (int64_t i = 0; i < n; i++)
         v[i] = positive ? 0.5f + (float)rng_unit(m->r) : (float)(0.4 * rng_normal(m->r));
+    for (int64_t i = 0; t.dtype == DT_F16 && i < n; i++)
+        v[i] = f32_from_f16(f16_from_f32(v[i]));
     Node *c =
         graph_const(m->g, (Span){0}, arena_printf(m->g->arena, "l%u.%s", m->names, suffix), t, v);
     c->is_weight = true;
@@ -131,14 +134,14 @@ static Node *make_layer(Maker *m, Opkind op, Node *x)
     bool bias = rng_below(m->r, 2);
     Node *n = graph_add(m->g, op, (Span){0}, NULL, (Node *[]){x, x, x}, bias ? 3 : 2);
     n->attr.has_bias = bias;
-    Type w = {DT_F32, 2, {o, c}};
+    Type w = {m->dtype, 2, {o, c}};
     if (op == OP_CONV2D) {
         set_window(m, n, x);
-        w = (Type){DT_F32, 4, {o, c, n->attr.kernel[0], n->attr.kernel[1]}};
+        w = (Type){m->dtype, 4, {o, c, n->attr.kernel[0], n->attr.kernel[1]}};
     }
     n->in[1] = constant(m, w, "weight", false);
     if (bias)
-        n->in[2] = constant(m, (Type){DT_F32, 1, {o}}, "bias", false);
+        n->in[2] = constant(m, (Type){m->dtype, 1, {o}}, "bias", false);
     return finish(m, n);
 }
 
@@ -147,20 +150,20 @@ static Node *make_matmul(Maker *m, Node *x)
     int64_t k = type_features(&x->type), o = between(m, 1, 6);
     Node *w;
     if (rng_below(m->r, 2)) { /* through a transpose of the weight */
-        Node *t = constant(m, (Type){DT_F32, 2, {o, k}}, "weight", false);
+        Node *t = constant(m, (Type){m->dtype, 2, {o, k}}, "weight", false);
         w = graph_add(m->g, OP_TRANSPOSE, (Span){0}, NULL, &t, 1);
         w->attr.shape_rank = 2;
         w->attr.shape[0] = 1;
         finish(m, w);
     } else {
-        w = constant(m, (Type){DT_F32, 2, {k, o}}, "weight", false);
+        w = constant(m, (Type){m->dtype, 2, {k, o}}, "weight", false);
     }
     return finish(m, graph_add(m->g, OP_MATMUL, (Span){0}, NULL, (Node *[]){x, w}, 2));
 }
 
 static Node *make_norm(Maker *m, Node *x)
 {
-    Type c = {DT_F32, 1, {type_features(&x->type)}};
+    Type c = {m->dtype, 1, {type_features(&x->type)}};
     Node *in[5] = {x, constant(m, c, "weight", false), constant(m, c, "bias", false),
                    constant(m, c, "running_mean", false), constant(m, c, "running_var", true)};
     Node *n = graph_add(m->g, OP_BATCH_NORM, (Span){0}, NULL, in, 5);
@@ -176,9 +179,9 @@ static Node *make_binary(Maker *m, Node *x)
         if (type_equal(&m->pool.data[i]->type, &x->type) && rng_below(m->r, 2))
             y = m->pool.data[i];
     if (y == NULL) {
-        Type t = {DT_F32, 0, {0}};
+        Type t = {m->dtype, 0, {0}};
         if (how >= 2)
-            t = (Type){DT_F32, 1, {type_features(&x->type)}};
+            t = (Type){m->dtype, 1, {type_features(&x->type)}};
         if (how == 3)
             t = x->type;
         y = constant(m, t, "constant", false);
@@ -264,15 +267,15 @@ static Node *step(Maker *m)
     return make_view(m, x);
 }
 
-Graph *random_graph(Arena *a, Rng *r, unsigned n, bool views)
+Graph *random_graph(Arena *a, Rng *r, DType dtype, unsigned n, bool views)
 {
-    Maker m = {.g = graph_create(a, "random"), .r = r, .views = views};
+    Maker m = {.g = graph_create(a, "random"), .r = r, .dtype = dtype, .views = views};
     diag_init(&m.diag, "random graph");
     unsigned n_inputs = 1 + rng_below(r, 2);
     for (unsigned i = 0; i < n_inputs; i++) {
         Node *in = graph_add(m.g, OP_INPUT, (Span){0}, i ? "b" : "a", NULL, 0);
-        in->type = i ? (Type){DT_F32, 1, {between(&m, 1, 9)}}
-                     : (Type){DT_F32, 3, {between(&m, 2, 7), between(&m, 2, 7), between(&m, 1, 4)}};
+        in->type = i ? (Type){dtype, 1, {between(&m, 1, 9)}}
+                     : (Type){dtype, 3, {between(&m, 2, 7), between(&m, 2, 7), between(&m, 1, 4)}};
         vec_push(a, &m.g->inputs, in);
         vec_push(a, &m.pool, in);
     }

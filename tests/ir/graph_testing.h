@@ -36,9 +36,9 @@ Graph *graph_from(Capture *c, const char *text);
 void check_text(const char *expected, const char *got);
 void check_graph(const Graph *g, const char *expected);
 
-/* A random graph of about n operations with random weights, f32. With `views` it also has
+/* A random graph of about n operations with random weights. With `views` it also has
  * reshapes, flattens and transposes at places where they may not be possible on a fabric. */
-Graph *random_graph(Arena *a, Rng *r, unsigned n, bool views);
+Graph *random_graph(Arena *a, Rng *r, DType dtype, unsigned n, bool views);
 
 /* Values for all constants without any, by name and seed. */
 void fill_constants(Graph *g, uint64_t seed);

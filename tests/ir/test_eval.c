@@ -258,7 +258,7 @@ static void second_loops(void)
         Capture c;
         Rng r = {seed};
         capture_begin(&c);
-        Graph *g = random_graph(&c.arena, &r, 12, true);
+        Graph *g = random_graph(&c.arena, &r, DT_F32, 12, true);
         double **v = arena_array(&c.arena, double *, g->nodes.n);
         const double **in = arena_array(&c.arena, const double *, g->inputs.n);
         for (size_t i = 0; i < g->inputs.n; i++) {

@@ -88,7 +88,10 @@ static void random_round_trip(void)
         Text first = {0};
         Rng r = {seed};
         capture_begin(&c);
-        graph_print(&first, random_graph(&c.arena, &r, 2 + rng_below(&r, 25), true), false);
+        graph_print(
+            &first,
+            random_graph(&c.arena, &r, seed % 2 ? DT_F32 : DT_F16, 2 + rng_below(&r, 25), true),
+            false);
         Graph *again = graph_from(&c, first.data);
         CU_ASSERT_PTR_NOT_NULL_FATAL(again);
         check_graph(again, first.data);

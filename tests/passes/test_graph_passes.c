@@ -581,13 +581,13 @@ static const struct {
     {"legal", pass_legal}, {"fuse", pass_fuse},
 };
 
-static bool close_to(const double *a, const double *b, size_t n)
+static bool close_to(const double *a, const double *b, size_t n, double tolerance)
 {
     double most = 1;
     for (size_t i = 0; i < n; i++)
         most = fabs(a[i]) > most ? fabs(a[i]) : most;
     for (size_t i = 0; i < n; i++)
-        if (!(fabs(a[i] - b[i]) <= 1e-4 * most))
+        if (!(fabs(a[i] - b[i]) <= tolerance * most))
             return false;
     return true;
 }
@@ -651,9 +651,10 @@ static void random_graphs(void)
     for (uint64_t seed = 0; seed < 1000; seed++) {
         Capture c;
         Rng r = {seed * 77 + 5};
+        DType dtype = seed % 5 == 0 ? DT_F16 : DT_F32;
         size_t n_before, n_after;
         capture_begin(&c);
-        Graph *g = random_graph(&c.arena, &r, 2 + rng_below(&r, 14), seed % 2);
+        Graph *g = random_graph(&c.arena, &r, dtype, 2 + rng_below(&r, 14), seed % 2);
         PassContext cx = {.diag = &c.diag, .graph = g, .arena = &c.arena};
         double *before = evaluate(&c.arena, &c.diag, g, seed, &n_before);
         CU_ASSERT_PTR_NOT_NULL_FATAL(before);
@@ -664,7 +665,7 @@ static void random_graphs(void)
             CU_ASSERT_TRUE_FATAL(graph_verify(&c.diag, g, graph_passes[i].name));
             double *after = evaluate(&c.arena, &c.diag, g, seed, &n_after);
             CU_ASSERT_EQUAL_FATAL(n_after, n_before);
-            bool same = close_to(before, after, n_before);
+            bool same = close_to(before, after, n_before, dtype == DT_F16 ? 2e-2 : 1e-4);
             CU_ASSERT_TRUE(same);
             if (!same)
                 fprintf(stderr, "\nseed %u: values differ after %s\n", (unsigned)seed,
@@ -695,7 +696,7 @@ static void without_values(void)
             Capture c;
             Rng r = {seed};
             capture_begin(&c);
-            Graph *g = random_graph(&c.arena, &r, 10, false);
+            Graph *g = random_graph(&c.arena, &r, DT_F32, 10, false);
             PassContext cx = {.diag = &c.diag, .graph = g, .arena = &c.arena};
             for (size_t i = 0; !known && i < g->nodes.n; i++)
                 if (g->nodes.data[i]->is_weight)

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/passes/test_chain.c - random networks through everything: graph passes, planner,
+ * kernels, checker and core engine, against the reference evaluator. */
+#include "tests/ir/graph_testing.h"
+#include "tests/kernels/bench.h"
+
+/* Errors are counted in the bench's tolerance per element; sums that cancel need some more. */
+enum { CANCELLATION = 40 };
+
+static void networks(DType dtype, uint64_t first, uint64_t count)
+{
+    unsigned ran = 0;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        Capture c; /* takes what is said about networks that cannot go on the fabric */
+        Bench b;
+        Rng r = {seed * 7919 + 1};
+        char label[32];
+        snprintf(label, sizeof label, "random %s %u", dtype_name(dtype), (unsigned)seed);
+        capture_begin(&c);
+        bench_begin(&b, label, "wse2-64x64", dtype);
+        b.diag.out = c.diag.out;
+        b.graph = random_graph(&b.arena, &r, dtype, 2 + rng_below(&r, 12), seed % 3 == 0);
+        b.cx.graph = b.graph;
+        if (bench_plan(&b, 0)) {
+            double error = bench_run(&b, 2);
+            CU_ASSERT_TRUE(error >= 0 && error < CANCELLATION);
+            if (!(error >= 0 && error < CANCELLATION))
+                fprintf(stderr, "\n%s: error %g\n%s\n", label, error, said(&c));
+            ran++;
+        } else {
+            CU_ASSERT_EQUAL(diag_exit_code(&b.diag), EXIT_INPUT);
+        }
+        bench_end(&b);
+        capture_end(&c);
+    }
+    CU_ASSERT_TRUE(ran > count * 3 / 4);
+}
+
+static void in_f32(void)
+{
+    networks(DT_F32, 0, 120);
+}
+
+static void in_f16(void)
+{
+    networks(DT_F16, 1000, 80);
+}
+
+int main(void)
+{
+    static const TestCase cases[] = {{"f32", in_f32}, {"f16", in_f16}};
+    return run_cases("random networks", cases, sizeof cases / sizeof cases[0]);
+}
