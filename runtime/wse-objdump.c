@@ -427,7 +427,7 @@ static bool dump(Dump *d, Diag *diag, const DumpOptions *o)
         }
     }
     if (o->core) {
-        uint32_t x, y, i, j;
+        uint32_t x = 0, y = 0, i, j;
         if (!parse_position(diag, o, &im->machine, &x, &y))
             return false;
         const CoreRect *r = find_core(im, x, y, &i, &j);
