@@ -14,6 +14,7 @@
 typedef enum FillKind {
     FILL_NONE,   /* starts at zero */
     FILL_MATRIX, /* the core's block of the kernel's weights */
+    FILL_BIAS,   /* of the core's results */
     FILL_MICRO,  /* the constant of a fused step */
     FILL_INDEX,  /* numbers of the core's features */
 } FillKind;

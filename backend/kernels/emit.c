@@ -305,10 +305,10 @@ static const char *shape_text(Arena *a, const Part *p)
                             s->lanes_in, s->split, s->h, c, o);
     case FORM_WINDOW:
         return arena_printf(a,
-                            "%u lanes x %u columns, %u rows: %u channels x %u tap rows x %u "
+                            "%u lanes x %u columns, %u rows: %u channels x %u taps x %u "
                             "filters",
                             s->lanes_in, s->split, s->h, c,
-                            block_size(p->kernel_size[0], s->split, 0), o);
+                            part_taps(p, 0).rows * part_taps(p, 0).cols, o);
     case FORM_LINE:
     case FORM_REDUCE:
         return arena_printf(a, "%u lanes of %u features", s->lanes_in, c);

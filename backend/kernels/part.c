@@ -110,6 +110,7 @@ static bool pool_step(Part *p, const Node *n)
     q->node = n;
     q->global = n->op == OP_GLOBAL_MAX_POOL || n->op == OP_GLOBAL_AVG_POOL;
     q->average = n->op == OP_AVG_POOL || n->op == OP_GLOBAL_AVG_POOL;
+    q->start = q->average ? 0.0f : f32_from_bits(0xff800000u);
     for (int i = 0; i < 2; i++) {
         q->kernel[i] = (uint32_t)n->attr.kernel[i];
         q->stride[i] = (uint32_t)(n->attr.stride[i] ? n->attr.stride[i] : n->attr.kernel[i]);
@@ -155,6 +156,22 @@ static bool add_step(Part *p, const Node *n, const Node *prev, uint32_t *next)
     return stream_micro(p, m, (*next)++, &here);
 }
 
+/* max(pool(x), c) is the pool that starts from c: a relu just before a maximum is free. */
+static void start_maximum(Part *p)
+{
+    Pool *q = &p->pool;
+    if (!q->present || q->average || p->n_before == 0)
+        return;
+    const Micro *m = &p->micros[p->n_before - 1];
+    if (m->code != OPCODE_MAX || m->operand != MICRO_FLOAT || m->value != m->value)
+        return;
+    q->start = m->value;
+    p->n_before--;
+    p->n_micros--;
+    for (uint32_t i = p->n_before; i < p->n_micros; i++)
+        p->micros[i] = p->micros[i + 1];
+}
+
 static bool add_steps(Part *p)
 {
     const Kernel *k = p->kernel;
@@ -164,10 +181,7 @@ static bool add_steps(Part *p)
         if (!add_step(p, k->anchor, NULL, &next))
             return false;
     } else if (p->form != FORM_REDUCE && k->anchor->attr.has_bias) {
-        Micro *m = add_micro(p, OPCODE_ADD, k->anchor);
-        m->operand = MICRO_FEATURE;
-        m->constant = k->anchor->in[2];
-        m->dtype = m->constant->type.dtype;
+        p->bias = k->anchor->in[2];
     }
     for (uint32_t i = 0; i < k->n_steps; i++) {
         if (!add_step(p, k->steps[i], prev, &next))
@@ -176,6 +190,7 @@ static bool add_steps(Part *p)
     }
     if (!p->pool.present)
         p->n_before = p->n_micros;
+    start_maximum(p);
     return true;
 }
 
@@ -213,11 +228,16 @@ static bool make_matrix(Part *p)
             return illegal(p, "the operand does not arrive in the order the product needs");
         p->form = FORM_ACCUMULATE;
     }
-    uint32_t deal = p->form == FORM_DIRECT       ? 1
-                    : p->form == FORM_ACCUMULATE ? p->in[0].rows * p->in[0].segs
-                                                 : p->kernel_size[0];
-    if (s->split > deal)
-        return illegal(p, "more columns a lane than there are parts to deal over them");
+    uint32_t kh = p->kernel_size[0], split = s->split;
+    bool fair = true;
+    if (p->form == FORM_DIRECT)
+        fair = split == 1;
+    else if (p->form == FORM_ACCUMULATE)
+        fair = split <= p->in[0].rows * p->in[0].segs;
+    else if (split > kh)
+        fair = split % kh == 0 && split / kh <= p->kernel_size[1];
+    if (!fair)
+        return illegal(p, "a lane's work cannot be dealt over so many columns");
     p->shape.w = s->lanes_in * s->split;
     p->shape.h = s->lanes_out;
     return true;
@@ -357,6 +377,16 @@ bool part_make(Arena *a, const Kernel *k, const Protocol *protocol_in, const Mac
     return true;
 }
 
+Taps part_taps(const Part *p, uint32_t cx)
+{
+    uint32_t kh = p->kernel_size[0], kw = p->kernel_size[1], split = p->shape.split;
+    uint32_t at = cx % split, parts = split > kh ? split / kh : 1;
+    if (parts == 1)
+        return (Taps){block_begin(kh, split, at), block_size(kh, split, at), 0, kw};
+    return (Taps){at / parts, 1, block_begin(kw, parts, at % parts),
+                  block_size(kw, parts, at % parts)};
+}
+
 uint32_t part_lane_in(const Part *p, uint32_t cx, uint32_t cy)
 {
     bool mirror = p->kernel->mirror;
@@ -440,7 +470,7 @@ uint64_t part_row_kind(const Part *p, uint32_t cy)
 
 bool part_has_values(const Part *p)
 {
-    if (p->weights && !p->weights->value)
+    if ((p->weights && !p->weights->value) || (p->bias && !p->bias->value))
         return false;
     for (uint32_t i = 0; i < p->n_micros; i++) {
         const Micro *m = &p->micros[i];
@@ -473,9 +503,9 @@ static void fill_matrix(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy
     uint64_t at = 0;
     if (p->form == FORM_WINDOW) {
         uint32_t kh = p->kernel_size[0], kw = p->kernel_size[1];
-        uint32_t r0 = deal_begin(p, kh, cx), r1 = r0 + deal_size(p, kh, cx);
-        for (uint32_t r = r0; r < r1; r++)
-            for (uint32_t s = 0; s < kw; s++)
+        Taps t = part_taps(p, cx);
+        for (uint32_t r = t.row; r < t.row + t.rows; r++)
+            for (uint32_t s = t.col; s < t.col + t.cols; s++)
                 for (uint32_t c = c0; c < c0 + nc; c++)
                     for (uint32_t o = o0; o < o0 + no; o++)
                         put(out, at++, b->dtype,
@@ -547,6 +577,13 @@ void part_fill(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy, uint8_t
     case FILL_MATRIX:
         fill_matrix(p, b, cx, cy, out);
         break;
+    case FILL_BIAS: {
+        uint32_t lane = part_lane_out(p, cx, cy);
+        uint32_t begin = block_begin(p->mid.features, p->shape.lanes_out, lane);
+        for (uint32_t i = 0; i < b->bytes / dtype_bytes(b->dtype); i++)
+            put(out, i, b->dtype, p->bias->value[begin + i]);
+        break;
+    }
     case FILL_MICRO:
         fill_micro(p, b, cx, cy, out);
         break;

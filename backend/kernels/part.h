@@ -43,6 +43,7 @@ typedef struct Micro { /* running value = code(running value, operand) */
 
 typedef struct Pool {
     bool present, global, average;
+    float start; /* of its sums or maxima: a relu before a maximum is a maximum from 0 */
     uint32_t kernel[2], stride[2], padding[2];
     const Node *node;
 } Pool;
@@ -64,7 +65,7 @@ typedef struct Part {
     Pool pool;
     /* matrix */
     uint32_t kernel_size[2], stride[2], padding[2];
-    const Node *weights;
+    const Node *weights, *bias; /* bias NULL: none; the first column's sums start with it */
     /* adapter */
     uint32_t groups;
     const char *why; /* not legal: because */
@@ -114,6 +115,13 @@ static inline uint32_t deal_size(const Part *p, uint32_t n, uint32_t cx)
 {
     return block_size(n, p->shape.split, cx % p->shape.split);
 }
+
+/* The taps of a window that a column multiplies: tap rows are dealt first; with more columns
+ * than tap rows, each row's taps are. */
+typedef struct Taps {
+    uint32_t row, rows, col, cols;
+} Taps;
+Taps part_taps(const Part *p, uint32_t cx);
 
 /* Longest message of a protocol in positions. */
 static inline uint32_t positions_of(const Protocol *p)

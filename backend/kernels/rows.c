@@ -380,9 +380,26 @@ static uint32_t matrix_buffer(Core *c, const Part *p, uint64_t elements)
     return b;
 }
 
+/* What sums start from: the bias in the first column, zero in the others; so the last column,
+ * which has the fused steps to do, is spared one operation a message. */
+static Operand start_of_sums(Core *c, const Part *p, uint32_t cx, uint32_t n_o)
+{
+    if (!p->bias)
+        return op_value(0.0f);
+    bool here = cx == 0;
+    DType t = p->bias->type.dtype;
+    uint32_t bias = core_buffer(c, p->bias->name ? p->bias->name : "bias", SEGMENT_WEIGHTS,
+                                here ? (uint64_t)n_o * dtype_bytes(t) : 0, 0);
+    c->buffers.data[bias].fill = FILL_BIAS;
+    c->buffers.data[bias].dtype = t;
+    uint32_t zero = core_buffer(c, "zero", SEGMENT_BUFFER, here ? 0 : 4, 0);
+    return op_mem(t, core_address(c, here ? bias : zero, 0), ZERO, ZERO, ZERO,
+                  core_number(c, here));
+}
+
 static Operand pool_start(const Part *p)
 {
-    return op_value(p->pool.average ? 0.0f : f32_from_bits(0xff800000u));
+    return op_value(p->pool.start);
 }
 
 static Opcode pool_code(const Part *p)
@@ -416,7 +433,8 @@ void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     uint32_t px_mid = positions_of(&p->mid), px_out = positions_of(&p->result);
 
     Scalar o = core_number(c, n_o);
-    Scalar n_in = core_number(c, (int64_t)n_c * p->kernel_size[1]); /* matrix: tap, feature */
+    Taps taps = part_taps(p, cx);
+    Scalar n_in = core_number(c, (int64_t)n_c * taps.cols); /* matrix: tap, feature */
     uint32_t x = core_wire(c, WIRE_INPUT, 0, true,
                            words_of(in->dtype, (uint64_t)positions_of(in) * n_c), p->slots[0]);
     Chain ch = {0};
@@ -425,10 +443,10 @@ void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     Steps s;
     start_steps(c, &s, p, last, n_o, o);
 
-    uint32_t taps = window ? deal_size(p, p->kernel_size[0], cx) : 1;
-    uint32_t weights =
-        matrix ? matrix_buffer(c, p, (uint64_t)taps * n_c * p->kernel_size[1] * n_o) : 0;
+    uint64_t block = (uint64_t)n_c * taps.cols * n_o; /* weights of a tap row */
+    uint32_t weights = matrix ? matrix_buffer(c, p, taps.rows * block) : 0;
     uint32_t kh = p->kernel_size[0];
+    Operand start = matrix ? start_of_sums(c, p, cx, n_o) : op_none();
     uint64_t line_cols = 0, line_pitch = 0;
     uint32_t line = 0;
     if (window) {
@@ -518,7 +536,7 @@ void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     Dims message = D2(w.px, o);
     Operand running = acc;
     if (matrix) {
-        core_op(c, OPCODE_COPY, message, acc, op_value(0.0f), op_none());
+        core_op(c, OPCODE_COPY, message, acc, start, op_none());
         Operand sums = acc,
                 matrix_operand =
                     op_mem(p->weights->type.dtype, core_address(c, weights, 0), ZERO, ZERO, o, ONE);
@@ -526,14 +544,14 @@ void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
         sums.stride[2] = ZERO;
         Dims dims = D3(w.px, n_in, o);
         if (window) {
-            uint32_t depth = core_loop(c, core_number(c, taps));
-            matrix_operand.step[depth] = core_number(c, (int64_t)n_c * p->kernel_size[1] * n_o *
-                                                            dtype_bytes(p->weights->type.dtype));
+            uint32_t depth = core_loop(c, core_number(c, taps.rows));
+            matrix_operand.step[depth] =
+                core_number(c, (int64_t)(block * dtype_bytes(p->weights->type.dtype)));
             Operand source = op_mem(in->dtype, ZERO, ZERO,
                                     core_number(c, (int64_t)p->stride[1] * n_c), ONE, ZERO);
-            segment_address(c, &source, line, 0, (uint64_t)p->stride[1] * n_c * in_bytes, &w);
-            ring_term(c, &source, line_pitch, kh, 1,
-                      (int64_t)deal_begin(p, kh, cx) + 1 - (int64_t)t.first_row);
+            segment_address(c, &source, line, (int64_t)taps.col * n_c * in_bytes,
+                            (uint64_t)p->stride[1] * n_c * in_bytes, &w);
+            ring_term(c, &source, line_pitch, kh, 1, (int64_t)taps.row + 1 - (int64_t)t.first_row);
             source.ring_coef[depth] = 1;
             core_op(c, OPCODE_MAC, dims, sums, matrix_operand, source);
             core_end(c);
@@ -652,7 +670,7 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
         receive_held(c, &s);
         close_last(c, &ch);
     }
-    core_op(c, OPCODE_COPY, D1(o), acc, op_value(0.0f), op_none());
+    core_op(c, OPCODE_COPY, D1(o), acc, start_of_sums(c, p, cx, n_o), op_none());
     /* The lane's messages for the columns before, ours, and those for the columns after. */
     for (int part = 0; part < 3; part++) {
         uint32_t n = part == 0 ? begin : part == 1 ? mine : messages - begin - mine;

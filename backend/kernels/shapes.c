@@ -93,8 +93,10 @@ bool kernel_shape(Arena *a, const Kernel *k, const Protocol *protocol_in, const 
     return ok;
 }
 
+enum { MAX_COUNTS = 128 };
+
 typedef struct Counts {
-    uint32_t n, of[128];
+    uint32_t n, of[MAX_COUNTS];
 } Counts;
 
 /* Ways to cut n into blocks. */
@@ -102,7 +104,7 @@ static Counts counts_for(uint32_t n, uint32_t most)
 {
     Counts c = {0};
     uint32_t last = 0;
-    for (uint32_t lanes = 1; lanes <= n && lanes <= most && c.n < 128;) {
+    for (uint32_t lanes = 1; lanes <= n && lanes <= most && c.n < MAX_COUNTS;) {
         uint32_t block = (n + lanes - 1) / lanes;
         lanes = (n + block - 1) / block; /* the fewest with this block */
         if (last < 8 || lanes * 6 >= last * 7 || block == 1) {
@@ -117,20 +119,19 @@ static Counts counts_for(uint32_t n, uint32_t most)
 }
 
 /* How many columns of a lane can share its work. */
-static uint32_t most_split(const Part *p)
+static Counts splits_for(const Part *p)
 {
-    switch (p->form) {
-    case FORM_WINDOW:
-        return p->kernel_size[0];
-    case FORM_ACCUMULATE:
-        return p->in[0].rows * p->in[0].segs;
-    case FORM_DIRECT:
-    case FORM_LINE:
-    case FORM_REDUCE:
-    case FORM_ADAPTER:
-        break;
-    }
-    return 1;
+    Counts c = {1, {1}};
+    if (p->form == FORM_ACCUMULATE)
+        return counts_for(p->in[0].rows * p->in[0].segs, p->in[0].rows * p->in[0].segs);
+    if (p->form != FORM_WINDOW)
+        return c;
+    uint32_t kh = p->kernel_size[0], kw = p->kernel_size[1];
+    c = counts_for(kh, kh);
+    Counts row = counts_for(kw, kw);
+    for (uint32_t i = 1; i < row.n && c.n < MAX_COUNTS; i++)
+        c.of[c.n++] = kh * row.of[i];
+    return c;
 }
 
 static bool dominated(const Shape *s, const Shape *by)
@@ -220,13 +221,15 @@ void kernel_shapes(Arena *a, const Kernel *k, const Protocol *protocol_in, const
             Part p;
             Shape probe = s;
             bool legal = part_make(&t.scratch, k, protocol_in, m, &probe, &p);
-            uint32_t most = most_split(&p), cols = p.result.cols;
+            uint32_t cols = p.result.cols;
+            Counts split = {0};
+            if (legal)
+                split = splits_for(&p);
             bool free_segs = p.form == FORM_WINDOW || (p.pool.present && !p.pool.global);
             arena_rewind(&t.scratch, t.start);
             if (!legal)
                 continue;
             t.first = result->n;
-            Counts split = counts_for(most, most);
             for (uint32_t d = 0; d < split.n; d++) {
                 s.split = split.of[d];
                 s.w = matrix ? s.lanes_in * s.split : 1;
