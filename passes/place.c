@@ -175,6 +175,11 @@ static uint32_t candidate_cost(Placer *p, const Kernel *k)
     return cost;
 }
 
+static bool small_fabric(const Machine *m)
+{
+    return m->width * m->height <= SMALL_FABRIC;
+}
+
 static bool region_free(const Placer *p, const Kernel *k)
 {
     Box b = plan_box(k);
@@ -191,7 +196,7 @@ static void coordinates(Placer *p, const Kernel *k, uint32_t depth, bool along_x
     const Machine *m = p->plan->machine;
     int32_t extent = (int32_t)(along_x ? m->width : m->height);
     c->n = 0;
-    if (m->width * m->height <= SMALL_FABRIC) {
+    if (small_fabric(m)) {
         for (int32_t at = 0; at + size <= extent; at++)
             coordinate(c, at, size, extent);
         return;
@@ -396,10 +401,14 @@ bool pass_place(PassContext *cx)
     Plan *plan = cx->plan;
     PlaceFailure failure = {0};
     uint64_t cores = plan_cores(plan), first = cores, least;
+    bool small = small_fabric(plan->machine);
     for (unsigned shrink = 0; shrink < 8; shrink++) {
-        for (unsigned variant = 0; variant < PLACE_VARIANTS; variant++)
-            if (plan_place(cx, variant, &failure))
+        for (unsigned variant = 0; variant < PLACE_VARIANTS; variant++) {
+            /* Gaps mean nothing where every position is tried. */
+            bool gaps = variant == 1 || variant == 4;
+            if (!(gaps && small) && plan_place(cx, variant, &failure))
                 return true;
+        }
         uint64_t budget = cores * 4 / 5;
         if (!plan_size(cx, budget, false, &least))
             break;
