@@ -112,8 +112,10 @@ typedef struct Stream {
     uint32_t *start_x, *start_y; /* by lane: the core (or edge router at a port) it leaves */
     BundleSegment *segments;     /* from the start up to the last router before the
                                     consumer's region (from there the kernel distributes the
-                                    lane itself), or up to the edge router of the port. May be
-                                    empty where regions touch. */
+                                    lane itself), or up to the edge router of the port. Empty
+                                    where regions touch, and for a host input whose edge
+                                    router lies in the consumer's region. A lane may have
+                                    length 0 on a segment. */
     uint32_t n_segments;
 } Stream;
 

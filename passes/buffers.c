@@ -112,12 +112,11 @@ static bool widen(PassContext *cx, const Kernel *join, uint32_t input, const Ker
         slots = s->slots + room > live ? s->slots + room : live;
     uint64_t need = k->shape.bytes + (slots - s->slots) * bytes;
     if (need > sram) {
-        diag_infeasible(cx->diag, s->span,
-                        "stream '%s' goes around '%s' .. '%s' and has to hold %" PRIu64
-                        " messages of %" PRIu64 " bytes at each core of '%s': %" PRIu64
-                        " bytes, %u there are: %" PRIu64 " too many",
-                        s->name, fork->name, join->name, slots, bytes, join->name, need, sram,
-                        need - sram);
+        diag_infeasible(
+            cx->diag, s->span,
+            "stream '%s' goes around '%s' .. '%s' and has to hold %" PRIu64 " messages of %" PRIu64
+            " bytes at each core of '%s': %" PRIu64 " bytes, %u there are: %" PRIu64 " too many",
+            s->name, fork->name, join->name, slots, bytes, join->name, need, sram, need - sram);
         diag_note(cx->diag, join->span, "more lanes (--max-cores) or f16 would help");
         return false;
     }

@@ -26,9 +26,18 @@ typedef struct Field {
     uint64_t min, max; /* of a fraction: of its value, rounded up */
 } Field;
 
-#define U32(e, a, f, lo, hi)      {e, a, FIELD_U32, offsetof(Machine, f), lo, hi}
-#define U64(e, a, f, lo, hi)      {e, a, FIELD_U64, offsetof(Machine, f), lo, hi}
-#define FRACTION(e, a, f, lo, hi) {e, a, FIELD_FRACTION, offsetof(Machine, f), lo, hi}
+#define U32(e, a, f, lo, hi)                                                                       \
+    {                                                                                              \
+        e, a, FIELD_U32, offsetof(Machine, f), lo, hi                                              \
+    }
+#define U64(e, a, f, lo, hi)                                                                       \
+    {                                                                                              \
+        e, a, FIELD_U64, offsetof(Machine, f), lo, hi                                              \
+    }
+#define FRACTION(e, a, f, lo, hi)                                                                  \
+    {                                                                                              \
+        e, a, FIELD_FRACTION, offsetof(Machine, f), lo, hi                                         \
+    }
 
 static const Field fields[] = {
     U32("fabric", "width", width, 1, MACHINE_MAX_EXTENT),
@@ -200,8 +209,8 @@ static void read_value(Reader *r, Span at, const Field *f, const char *text, voi
         value = (num + den - 1) / den;
     }
     if (value < f->min || value > f->max) {
-        diag_error(r->d, at, "%s of %s is %.40s, outside of %llu .. %llu", f->attribute,
-                   f->element, text, (unsigned long long)f->min, (unsigned long long)f->max);
+        diag_error(r->d, at, "%s of %s is %.40s, outside of %llu .. %llu", f->attribute, f->element,
+                   text, (unsigned long long)f->min, (unsigned long long)f->max);
         return;
     }
     switch (f->kind) {
@@ -330,13 +339,15 @@ static void check_ranges(Reader *r, const uint32_t tag[COUNT(elements)], const M
         diag_error(r->d, attribute_span(r, tag[3], "reserved-colors"),
                    "%u reserved colors leave none of %u", m->reserved_colors, m->colors);
     if (m->hop + m->ramp == 0)
-        diag_error(r->d, attribute_span(r, tag[3], "hop"), "hop and ramp are both 0: a message "
-                                                           "would arrive when it leaves");
+        diag_error(r->d, attribute_span(r, tag[3], "hop"),
+                   "hop and ramp are both 0: a message "
+                   "would arrive when it leaves");
     if (m->ports_west > m->height || m->ports_east > m->height)
-        diag_error(r->d, attribute_span(r, tag[4], m->ports_west > m->height ? "ports-west"
-                                                                             : "ports-east"),
-                   "%u ports on one side of %u rows: there is one port a row at most",
-                   m->ports_west > m->height ? m->ports_west : m->ports_east, m->height);
+        diag_error(
+            r->d,
+            attribute_span(r, tag[4], m->ports_west > m->height ? "ports-west" : "ports-east"),
+            "%u ports on one side of %u rows: there is one port a row at most",
+            m->ports_west > m->height ? m->ports_west : m->ports_east, m->height);
     if (m->ports_west + m->ports_east < 2)
         diag_error(r->d, tag_span(r, tag[4]),
                    "a network needs 2 ports at least, one for input and one for output");

@@ -14,10 +14,10 @@
 #include "passes/planner.h"
 
 enum {
-    SMALL_FABRIC = 1024,   /* cores: every position is tried */
+    SMALL_FABRIC = 1024, /* cores: every position is tried */
     MAX_CANDIDATES = 1 << 16,
     MAX_COORDINATES = 160,
-    RECENT = 6,            /* regions that offer corners, beside the producers' */
+    RECENT = 6, /* regions that offer corners, beside the producers' */
     PLACE_VARIANTS = 5,
 };
 
@@ -34,12 +34,12 @@ typedef struct Placer {
     Router *router;
     Kernel **order;
     uint32_t n;
-    bool *placed;       /* by kernel id */
-    Candidate *list;    /* of the kernel being placed; done with before the next one */
-    Box used;           /* hull of the regions placed */
-    unsigned tries;     /* routed candidates left */
-    unsigned branch;    /* candidates routed per kernel and visit */
-    int32_t spare;      /* more gap between kernels */
+    bool *placed;    /* by kernel id */
+    Candidate *list; /* of the kernel being placed; done with before the next one */
+    Box used;        /* hull of the regions placed */
+    unsigned tries;  /* routed candidates left */
+    unsigned branch; /* candidates routed per kernel and visit */
+    int32_t spare;   /* more gap between kernels */
     uint32_t deepest;
     RouteFailure failure; /* of the deepest */
 } Placer;
@@ -153,8 +153,8 @@ static uint32_t candidate_cost(Placer *p, const Kernel *k)
         middle(p->router, k, (int)i, &de, &ex, &ey, &lanes);
         if (s->from == PLAN_HOST) {
             bool west = ex < (int32_t)m->width / 2;
-            cost += wire_estimate(west ? SIDE_E : SIDE_W, west ? -1 : (int32_t)m->width, ey, de,
-                                  ex, ey, lanes);
+            cost += wire_estimate(west ? SIDE_E : SIDE_W, west ? -1 : (int32_t)m->width, ey, de, ex,
+                                  ey, lanes);
         } else {
             middle(p->router, p->plan->kernels.data[s->from], -1, &ds, &sx, &sy, &lanes);
             cost += wire_estimate(ds, sx, sy, de, ex, ey, lanes);
@@ -250,8 +250,8 @@ static uint32_t candidates(Placer *p, Kernel *k, uint32_t depth, Candidate *list
                 k->x = (uint32_t)xs.at[i];
                 k->y = (uint32_t)ys.at[j];
                 if (region_free(p, k))
-                    list[n++] = (Candidate){k->x, k->y, (uint8_t)k->turn, k->mirror,
-                                            candidate_cost(p, k)};
+                    list[n++] =
+                        (Candidate){k->x, k->y, (uint8_t)k->turn, k->mirror, candidate_cost(p, k)};
             }
         }
     }
@@ -382,8 +382,8 @@ bool plan_place(PassContext *cx, unsigned variant, PlaceFailure *failure)
     order_kernels(&p);
     bool good = p.n == cx->plan->kernels.n && place_from(&p, 0);
     if (!good)
-        *failure = (PlaceFailure){p.n ? p.order[p.deepest < p.n ? p.deepest : p.n - 1] : NULL,
-                                  p.failure};
+        *failure =
+            (PlaceFailure){p.n ? p.order[p.deepest < p.n ? p.deepest : p.n - 1] : NULL, p.failure};
     /* The ways found were trials; routing finds them anew with all regions known. */
     for (size_t i = 0; i < cx->plan->streams.n; i++) {
         Stream *s = cx->plan->streams.data[i];
@@ -418,8 +418,8 @@ bool pass_place(PassContext *cx)
     const Kernel *k = failure.kernel;
     Span at = k ? k->span : (Span){0, 0, 0};
     diag_infeasible(cx->diag, at,
-                    "no placement found: %zu kernels of %" PRIu64 " cores in all (first try %" PRIu64
-                    ") on %u x %u = %" PRIu64 " cores",
+                    "no placement found: %zu kernels of %" PRIu64
+                    " cores in all (first try %" PRIu64 ") on %u x %u = %" PRIu64 " cores",
                     plan->kernels.n, cores, first, m->width, m->height,
                     (uint64_t)m->width * m->height);
     if (k)

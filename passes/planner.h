@@ -69,8 +69,8 @@ bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost);
 RouterMark router_mark(const Router *r);
 void router_rewind(Router *r, RouterMark mark);
 /* The edge of a kernel on the fabric: its cells by lane (x, y) and the travel there. */
-bool router_edge(Router *r, const Kernel *k, int input /* -1: out */, Side *travel,
-                 uint32_t *lanes, int32_t **x, int32_t **y);
+bool router_edge(Router *r, const Kernel *k, int input /* -1: out */, Side *travel, uint32_t *lanes,
+                 int32_t **x, int32_t **y);
 /* Takes what a routed stream uses, for reports. */
 void router_add_routed(Router *r, const Stream *s);
 /* The fullest link that words leave a box by, in words a sample; and of all. */

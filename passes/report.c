@@ -121,12 +121,14 @@ void report_text(Text *t, const Plan *p, const PipelineTimes *times)
         const Kernel *k = p->kernels.data[i];
         uint32_t w, h;
         plan_extent(k, &w, &h);
-        text_printf(t, "%-16s %6u  %3u x %-3u at %3u,%-3u %3u -> %-3u %9" PRIu64 "  %6u  %-16s  %s\n",
+        text_printf(t,
+                    "%-16s %6u  %3u x %-3u at %3u,%-3u %3u -> %-3u %9" PRIu64 "  %6u  %-16s  %s\n",
                     k->name, w * h, w, h, k->x, k->y, k->shape.lanes_in, k->shape.lanes_out,
                     k->shape.cycles, k->shape.bytes, bound_by(p, k), operators(k, &a));
     }
 
-    text_add(t, "\nstream                            lanes color  messages x words   slots   hops\n");
+    text_add(t,
+             "\nstream                            lanes color  messages x words   slots   hops\n");
     for (size_t i = 0; i < p->streams.n; i++) {
         const Stream *s = p->streams.data[i];
         text_printf(t, "%-32s %6u %5u %9u x %-6u %6u %6u\n", s->name, s->protocol.lanes, s->color,

@@ -170,11 +170,11 @@ static int rightward(Side s) /* does the track's coordinate grow to the right of
 typedef struct Ends {
     uint32_t n;
     Side ds, de;
-    int32_t s_along, e_along;     /* all lanes start and end on one line: the source cores,
-                                     and the last routers before the consumer */
-    int32_t *s_cross, *e_cross;   /* by lane */
-    Box producer, consumer;       /* not to be passed over; empty for the host */
-    Box out_edge, in_region;      /* where the color has to be free too */
+    int32_t s_along, e_along;   /* all lanes start and end on one line: the source cores,
+                                   and the last routers before the consumer */
+    int32_t *s_cross, *e_cross; /* by lane */
+    Box producer, consumer;     /* not to be passed over; empty for the host */
+    Box out_edge, in_region;    /* where the color has to be free too */
     int32_t width, height;
 } Ends;
 
@@ -360,8 +360,7 @@ static void track_add(Tracks *t, int32_t lo, int32_t n, int32_t extent)
     t->lo[t->n++] = lo;
 }
 
-static void tracks_beside(Tracks *t, int32_t from, int32_t to, int32_t n, int32_t extent,
-                          int far)
+static void tracks_beside(Tracks *t, int32_t from, int32_t to, int32_t n, int32_t extent, int far)
 {
     for (int k = 0; k <= far; k++) {
         track_add(t, to + 1 + k * n, n, extent);
@@ -550,16 +549,16 @@ bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost)
         e.s_along = horizontal(e.ds) ? (int32_t)k->x + sx[0] : (int32_t)k->y + sy[0];
         for (uint32_t l = 0; l < n; l++)
             e.s_cross[l] = horizontal(e.ds) ? (int32_t)k->y + sy[l] : (int32_t)k->x + sx[l];
-        e.out_edge = hull((int32_t)k->x + sx[0], (int32_t)k->y + sy[0],
-                          (int32_t)k->x + sx[n - 1], (int32_t)k->y + sy[n - 1]);
+        e.out_edge = hull((int32_t)k->x + sx[0], (int32_t)k->y + sy[0], (int32_t)k->x + sx[n - 1],
+                          (int32_t)k->y + sy[n - 1]);
         if (!handed(e.s_cross, n, e.ds))
             return failed(r, s);
     }
     if (ex) {
         const Kernel *k = r->plan->kernels.data[s->to];
         e.consumer = e.in_region = plan_box(k);
-        e.e_along = (horizontal(e.de) ? (int32_t)k->x + ex[0] : (int32_t)k->y + ey[0]) -
-                    forward(e.de);
+        e.e_along =
+            (horizontal(e.de) ? (int32_t)k->x + ex[0] : (int32_t)k->y + ey[0]) - forward(e.de);
         for (uint32_t l = 0; l < n; l++)
             e.e_cross[l] = horizontal(e.de) ? (int32_t)k->y + ey[l] : (int32_t)k->x + ex[l];
         if (!handed(e.e_cross, n, e.de))
@@ -820,8 +819,7 @@ void route_explain(PassContext *cx, const RouteFailure *f)
         diag_note(cx->diag, s->span,
                   "stream '%s' needs %u host ports on one side; west has %u, east %u, and others "
                   "are in use",
-                  s->name, s->protocol.lanes, plan->machine->ports_west,
-                  plan->machine->ports_east);
+                  s->name, s->protocol.lanes, plan->machine->ports_west, plan->machine->ports_east);
         return;
     }
     diag_note(cx->diag, s->span,

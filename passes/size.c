@@ -174,7 +174,8 @@ static uint64_t below(const Sizer *z, const Stream *s, uint32_t from, uint64_t T
     const Choice *c = &z->choice[s->to];
     uint64_t best = NEVER;
     for (uint32_t i = 0; i < c->n_by_lanes; i++) {
-        uint64_t cost = add_cost(c->by_lanes[i].cost, edge_cost(z, s, from, c->by_lanes[i].lanes, T));
+        uint64_t cost =
+            add_cost(c->by_lanes[i].cost, edge_cost(z, s, from, c->by_lanes[i].lanes, T));
         best = cost < best ? cost : best;
     }
     return best;
@@ -339,10 +340,9 @@ static void report_kernel(Sizer *z, const Kernel *k, const Protocol *in, const S
         diag_note(d, k->span,
                   "f16 instead of f32, fewer columns of the image or fewer channels would help");
     } else {
-        diag_infeasible(d, k->span,
-                        "kernel '%s' needs %u cores (%u x %u) at least; %u may be used on %u x %u",
-                        k->name, cores, nearest->w, nearest->h, plan_core_limit(z->cx), m->width,
-                        m->height);
+        diag_infeasible(
+            d, k->span, "kernel '%s' needs %u cores (%u x %u) at least; %u may be used on %u x %u",
+            k->name, cores, nearest->w, nearest->h, plan_core_limit(z->cx), m->width, m->height);
         diag_note(d, k->span, "a larger --max-cores or machine would help");
     }
 }
@@ -537,9 +537,9 @@ static void explain(Sizer *z, uint64_t host)
     if (!k)
         return;
     if (worst <= host) {
-        z->plan->why = arena_printf(a, "the host ports: %" PRIu64 " words a sample take %" PRIu64
-                                       " cycles",
-                                    plan_host_words(z->plan), host);
+        z->plan->why =
+            arena_printf(a, "the host ports: %" PRIu64 " words a sample take %" PRIu64 " cycles",
+                         plan_host_words(z->plan), host);
         return;
     }
     bool faster = false;
@@ -628,8 +628,9 @@ bool plan_size(PassContext *cx, uint64_t budget, bool report, uint64_t *least)
         uint64_t host = (plan_host_words(plan) * f.den + f.num - 1) / f.num;
         good = z.host_lanes > 0;
         if (!good && report)
-            diag_infeasible(cx->diag, (Span){0, 0, 0}, "%u host streams need a port each; there are %u",
-                            host_streams, west + east);
+            diag_infeasible(cx->diag, (Span){0, 0, 0},
+                            "%u host streams need a port each; there are %u", host_streams,
+                            west + east);
         if (good) {
             good = cx->options.latency ? size_latency(&z, budget, host)
                                        : size_throughput(&z, budget, host);
@@ -662,8 +663,9 @@ static void report_total(PassContext *cx, uint64_t least)
     for (size_t i = 0; i < plan->kernels.n; i++)
         diag_note(cx->diag, plan->kernels.data[i]->span, "kernel '%s'",
                   plan->kernels.data[i]->name);
-    diag_note(cx->diag, (Span){0, 0, 0}, "a larger machine or --max-cores, f16 or a smaller network "
-                                         "would help");
+    diag_note(cx->diag, (Span){0, 0, 0},
+              "a larger machine or --max-cores, f16 or a smaller network "
+              "would help");
 }
 
 /* Rectangles and wires between them do not fill a fabric: sparse plans are tried first. */

@@ -44,8 +44,11 @@ const char *xml_safe(Arena *a, const char *s)
 {
     char *copy = arena_strdup(a, s, strlen(s));
     for (unsigned char *c = (unsigned char *)copy; *c;) {
-        unsigned more = *c < 0x80 ? 0 : *c >= 0xc2 && *c < 0xe0 ? 1 : *c >= 0xe0 && *c < 0xf0 ? 2
-                      : *c >= 0xf0 && *c < 0xf5 ? 3 : 4;
+        unsigned more = *c < 0x80                 ? 0
+                        : *c >= 0xc2 && *c < 0xe0 ? 1
+                        : *c >= 0xe0 && *c < 0xf0 ? 2
+                        : *c >= 0xf0 && *c < 0xf5 ? 3
+                                                  : 4;
         unsigned k = 1;
         while (more < 4 && k <= more && (c[k] & 0xc0) == 0x80)
             k++;
@@ -137,7 +140,8 @@ static void draw_fabric(Picture *v)
     const Machine *m = v->p->machine;
     Box u = v->used;
     double x0 = px(v, u.x0), y0 = py(v, u.y0), x1 = px(v, u.x1 + 1), y1 = py(v, u.y1 + 1);
-    text_printf(v->t, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"#fafafa\"/>\n",
+    text_printf(v->t,
+                "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"#fafafa\"/>\n",
                 x0, y0, x1 - x0, y1 - y0);
     if (v->scale >= 5) {
         text_add(v->t, "<path stroke=\"#e6e6e6\" stroke-width=\"0.6\" d=\"");
@@ -176,9 +180,9 @@ static void draw_scale(Picture *v)
     double x = px(v, v->used.x0), y = py(v, v->used.y1 + 1) + 26;
     char words[64];
     snprintf(words, sizeof words, "%d core%s", step, step == 1 ? "" : "s");
-    text_printf(v->t,
-                "<path stroke=\"#222\" stroke-width=\"1.5\" d=\"M%.1f %.1fv8m0 -4h%.1fm0 -4v8\"/>\n", x,
-                y - 4, step * v->scale);
+    text_printf(
+        v->t, "<path stroke=\"#222\" stroke-width=\"1.5\" d=\"M%.1f %.1fv8m0 -4h%.1fm0 -4v8\"/>\n",
+        x, y - 4, step * v->scale);
     label(v, x + step * v->scale + 8, y + 4, 12, "fill=\"#222\"", words);
 }
 
@@ -216,8 +220,8 @@ static void label_kernel(Picture *v, const Kernel *k)
     double along = turned ? h : w, across = turned ? w : h;
     const char *lines[3] = {arena_printf(&v->arena, "%u  %s", k->id + 1, k->name),
                             kernel_operators(v, k),
-                            arena_printf(&v->arena, "%d x %d, %" PRIu64 " cycles",
-                                         b.x1 - b.x0 + 1, b.y1 - b.y0 + 1, k->shape.cycles)};
+                            arena_printf(&v->arena, "%d x %d, %" PRIu64 " cycles", b.x1 - b.x0 + 1,
+                                         b.y1 - b.y0 + 1, k->shape.cycles)};
     unsigned n = 3;
     double size = 0;
     for (; n > 0; n--) {
@@ -243,8 +247,8 @@ static void label_kernel(Picture *v, const Kernel *k)
     text_printf(v->t, "<g transform=\"translate(%.1f %.1f)%s\">\n", cx, cy,
                 turned ? " rotate(-90)" : "");
     for (unsigned i = 0; i < n; i++)
-        label(v, 0, ((double)i - (n - 1) / 2.0) * size * 1.25 + size * 0.35,
-              i ? size * 0.86 : size, style, lines[i]);
+        label(v, 0, ((double)i - (n - 1) / 2.0) * size * 1.25 + size * 0.35, i ? size * 0.86 : size,
+              style, lines[i]);
     text_add(v->t, "</g>\n");
 }
 
@@ -400,9 +404,10 @@ static void draw_ports(Picture *v, const Stream *s)
     const char *text = arena_printf(&v->arena, "%s %s", in ? "in:" : "out:", host_name(v, s));
     double x = west ? edge - 46 : edge + 2 * size + 16, y = (lo + hi) / 2;
     text_printf(v->t, "<g transform=\"translate(%.1f %.1f) rotate(-90)\">", x, y);
-    label(v, 0, 4, 13,
-          arena_printf(&v->arena, "text-anchor=\"middle\" font-weight=\"bold\" fill=\"%s\"", ink(s)),
-          text);
+    label(
+        v, 0, 4, 13,
+        arena_printf(&v->arena, "text-anchor=\"middle\" font-weight=\"bold\" fill=\"%s\"", ink(s)),
+        text);
     text_add(v->t, "</g>\n");
 }
 
@@ -453,7 +458,8 @@ static double draw_lists(Picture *v, double x, double y)
 {
     const Plan *p = v->p;
     char name[80], ops[80];
-    const char *head = "font-weight=\"bold\" fill=\"#111\"", *end = "text-anchor=\"end\" fill=\"#222\"";
+    const char *head = "font-weight=\"bold\" fill=\"#111\"",
+               *end = "text-anchor=\"end\" fill=\"#222\"";
     label(v, x, y, 13, head, "kernels");
     label(v, x + 375, y, 11, "text-anchor=\"end\" fill=\"#777\"", "cores");
     label(v, x + 445, y, 11, "text-anchor=\"end\" fill=\"#777\"", "cycles");
@@ -470,8 +476,7 @@ static double draw_lists(Picture *v, double x, double y)
               arena_printf(&v->arena, "%u", k->id + 1));
         label(v, x + 48, y, 12, "fill=\"#111\"", name);
         label(v, x + 168, y, 11, "fill=\"#555\"", ops);
-        label(v, x + 375, y, 12, end,
-              arena_printf(&v->arena, "%u", k->shape.w * k->shape.h));
+        label(v, x + 375, y, 12, end, arena_printf(&v->arena, "%u", k->shape.w * k->shape.h));
         label(v, x + 445, y, 12, end, arena_printf(&v->arena, "%" PRIu64, k->shape.cycles));
     }
     y += LINE_HEIGHT;
@@ -519,11 +524,11 @@ void plan_svg(Text *t, const Plan *p)
     label(&v, MARGIN, 30, 21, "font-weight=\"bold\" fill=\"#111\"",
           arena_printf(&v.arena, "%s on %s", p->graph->name, m->name));
     label(&v, MARGIN, 52, 13, "fill=\"#444\"",
-          arena_printf(&v.arena, "%u cores, %zu kernels, %" PRIu64 " cycles a sample: %.0f samples/s "
-                                 "at %" PRIu64 " MHz",
+          arena_printf(&v.arena,
+                       "%u cores, %zu kernels, %" PRIu64 " cycles a sample: %.0f samples/s "
+                       "at %" PRIu64 " MHz",
                        plan_cores(p), p->kernels.n, target,
-                       target ? (double)m->clock_hz / (double)target : 0.0,
-                       m->clock_hz / 1000000));
+                       target ? (double)m->clock_hz / (double)target : 0.0, m->clock_hz / 1000000));
     draw_fabric(&v);
     for (size_t i = 0; i < p->kernels.n; i++)
         draw_kernel(&v, p->kernels.data[i]);

@@ -62,8 +62,8 @@ void kernel_shapes(Arena *a, const Kernel *k, const Protocol *in, const Machine 
     }
 }
 
-void kernel_memory(Arena *a, const Kernel *k, const Protocol *in, const Machine *m,
-                   const Shape *s, MemoryItemVec *result)
+void kernel_memory(Arena *a, const Kernel *k, const Protocol *in, const Machine *m, const Shape *s,
+                   MemoryItemVec *result)
 {
     (void)in;
     (void)m;

@@ -66,7 +66,8 @@ static void test_presets(void)
     CU_ASSERT_TRUE(machine_load(&d, "wse2", &m));
     CU_ASSERT_EQUAL(m.width * m.height, 745500);
     CU_ASSERT_EQUAL(m.sram_bytes, 49152);
-    CU_ASSERT_EQUAL(m.cost[COST_MAC][DT_F32].width.num * 25, m.cost[COST_MAC][DT_F32].width.den * 12);
+    CU_ASSERT_EQUAL(m.cost[COST_MAC][DT_F32].width.num * 25,
+                    m.cost[COST_MAC][DT_F32].width.den * 12);
     CU_ASSERT_EQUAL(m.cost[COST_MAC][DT_F16].width.num, 2);
     CU_ASSERT_STRING_EQUAL(m.name, "wse2");
     CU_ASSERT_TRUE(machine_load(&d, "tiny-8x8", &tiny));
@@ -113,7 +114,8 @@ static void test_errors(void)
     refuse("width=\"750\"", "width=\"99999999999999999999999\"", "must be a whole number");
     refuse("width=\"750\" ", "", "fabric lacks the attribute 'width'");
     refuse("<router", "<ruoter", "unknown element 'ruoter', did you mean 'router'?");
-    refuse("<host ports-west=\"60\" ports-east=\"60\" words=\"44\"/>", "", "lacks the element 'host'");
+    refuse("<host ports-west=\"60\" ports-east=\"60\" words=\"44\"/>", "",
+           "lacks the element 'host'");
     refuse("</machine>", "<host ports-west=\"1\" ports-east=\"1\" words=\"1\"/></machine>",
            "host is given twice");
     refuse("width=\"12/25\"", "width=\"12/0\"", "both parts of a fraction");

@@ -84,8 +84,8 @@ static Stream *stream(Net *n, Kernel *from, Kernel *to, Node *value)
     s->id = (uint32_t)n->plan.streams.n;
     s->from = from ? (int32_t)from->id : PLAN_HOST;
     s->to = to ? (int32_t)to->id : PLAN_HOST;
-    s->name = arena_printf(&n->arena, "%s -> %s", from ? from->name : "host",
-                           to ? to->name : "host");
+    s->name =
+        arena_printf(&n->arena, "%s -> %s", from ? from->name : "host", to ? to->name : "host");
     s->node = value;
     s->slots = 2;
     protocol_of(&value->type, 0, 1, &s->protocol);
@@ -178,7 +178,8 @@ static bool judge_inside(const Kernel *k, int x, int y)
     return x >= b.x0 && x <= b.x1 && y >= b.y0 && y <= b.y1;
 }
 
-static void judge_edge(const Kernel *k, Edge e, bool out, uint32_t lane, int *x, int *y, Side *travel)
+static void judge_edge(const Kernel *k, Edge e, bool out, uint32_t lane, int *x, int *y,
+                       Side *travel)
 {
     uint32_t cx, cy, fx, fy, p = e.position[lane];
     switch (e.travel) {
@@ -291,7 +292,10 @@ static void judge_stream(Judge *j, const Stream *s)
                 ex = x;
                 ey = y;
             }
-            int right = d == SIDE_E ? ey - py : d == SIDE_W ? py - ey : d == SIDE_S ? px - ex : ex - px;
+            int right = d == SIDE_E   ? ey - py
+                        : d == SIDE_W ? py - ey
+                        : d == SIDE_S ? px - ex
+                                      : ex - px;
             if (right <= 0)
                 judge_bad(j, "lanes out of order", s, x, y);
         }
@@ -427,7 +431,9 @@ static void test_router_random(void)
         for (size_t i = 0; i < n.plan.kernels.n && placed; i++) {
             Kernel *k = n.plan.kernels.data[i];
             uint32_t out = 1 + rng_below(&rng, round % 3 ? 6 : 2);
-            k->shape = (Shape){.lanes_in = lanes, .lanes_out = out, .split = 1 + rng_below(&rng, 2),
+            k->shape = (Shape){.lanes_in = lanes,
+                               .lanes_out = out,
+                               .split = 1 + rng_below(&rng, 2),
                                .segs_out = 1};
             kernel_shape(&n.arena, k, &n.plan.streams.data[k->in[0]]->protocol, &n.machine,
                          &k->shape);

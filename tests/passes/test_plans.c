@@ -45,8 +45,7 @@ static void planned(Planned *p, const char *text, const char *machine, uint32_t 
     uint32_t file = diag_add_source(&p->diag, "test.wir", text, strlen(text));
     Graph *g = graph_parse(&p->arena, &p->diag, file);
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    p->cx = (PassContext){
-        .diag = &p->diag, .graph = g, .machine = &p->machine, .arena = &p->arena};
+    p->cx = (PassContext){.diag = &p->diag, .graph = g, .machine = &p->machine, .arena = &p->arena};
     p->cx.options.slack = 0.05;
     p->cx.options.max_cores = max_cores;
     p->cx.options.latency = latency;
