@@ -85,7 +85,8 @@ static int view_operand(const Node *n)
     return at >= 0 && is_view(n->in[at]) && moves_elements(n->in[at]) ? at : -1;
 }
 
-/* n = op(view(x)) becomes n = view(op(x)); the value, and so the name, stays with n. */
+/* n = op(view(x)) becomes n = view(op(x)); the value, and so the name, stays with n, places
+ * with operations. */
 static Node *move_above(Graph *g, Node *n, int at)
 {
     const Node *view = n->in[at];
@@ -99,6 +100,7 @@ static Node *move_above(Graph *g, Node *n, int at)
         }
     rewrite_node(g, n, view->op, &above, 1);
     n->attr = view->attr;
+    n->span = view->span;
     return above;
 }
 
