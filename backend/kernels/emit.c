@@ -339,7 +339,8 @@ static bool start_part(Emitter *e, const Kernel *k, Part *p)
                              k->name, k->shape.w, k->shape.h, p->shape.w, p->shape.h);
     for (uint32_t i = 0; i < k->n_in; i++) {
         const Stream *s = e->plan->streams.data[k->in[i]];
-        p->slots[i] = s->slots;
+        if (p->slots[i] < s->slots)
+            p->slots[i] = s->slots;
         if (s->protocol.lanes != p->in[i].lanes)
             return diag_internal(e->diag, s->span, "stream '%s' has %u lanes, kernel '%s' takes %u",
                                  s->name, s->protocol.lanes, k->name, p->in[i].lanes);

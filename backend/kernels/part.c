@@ -228,6 +228,9 @@ static bool make_matrix(Part *p)
             return illegal(p, "the operand does not arrive in the order the product needs");
         p->form = FORM_ACCUMULATE;
     }
+    /* While a column is at its message, those of the others have to get past it. */
+    if (p->form == FORM_ACCUMULATE && s->split > 1)
+        p->slots[0] = s->split + 1;
     uint32_t kh = p->kernel_size[0], split = s->split;
     bool fair = true;
     if (p->form == FORM_DIRECT)
@@ -520,9 +523,10 @@ static void fill_matrix(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy
     }
     /* Accumulating: this column's messages, position by position. */
     uint32_t messages = in->rows * in->segs;
-    uint32_t m0 = deal_begin(p, messages, cx), m1 = m0 + deal_size(p, messages, cx);
     uint64_t n_in = (uint64_t)in->rows * in->cols * in->features;
-    for (uint32_t m = m0; m < m1; m++) {
+    for (uint32_t m = 0; m < messages; m++) {
+        if (!part_takes(p, cx, m))
+            continue;
         uint64_t begin =
             (uint64_t)(m / in->segs) * in->cols + block_begin(in->cols, in->segs, m % in->segs);
         uint64_t end = begin + block_size(in->cols, in->segs, m % in->segs);

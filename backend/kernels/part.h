@@ -106,14 +106,10 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy);
 void build_reduce(const Part *p, Core *c, uint32_t cx, uint32_t cy);
 void build_adapter(const Part *p, Core *c, uint32_t cx, uint32_t cy);
 
-/* Columns of a lane deal n things among them in contiguous runs. */
-static inline uint32_t deal_begin(const Part *p, uint32_t n, uint32_t cx)
+/* Columns of a lane take its messages in turns, so that all are busy at once. */
+static inline bool part_takes(const Part *p, uint32_t cx, uint32_t message)
 {
-    return block_begin(n, p->shape.split, cx % p->shape.split);
-}
-static inline uint32_t deal_size(const Part *p, uint32_t n, uint32_t cx)
-{
-    return block_size(n, p->shape.split, cx % p->shape.split);
+    return message % p->shape.split == cx % p->shape.split;
 }
 
 /* The taps of a window that a column multiplies: tap rows are dealt first; with more columns

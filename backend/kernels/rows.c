@@ -638,7 +638,7 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     uint32_t n_o = block_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, cx, cy));
     uint32_t n_c = block_size(in->features, p->shape.lanes_in, part_lane_in(p, cx, cy));
     uint32_t messages = in->rows * in->segs;
-    uint32_t begin = deal_begin(p, messages, cx), mine = deal_size(p, messages, cx);
+    uint32_t split = p->shape.split;
     bool even = in->cols % in->segs == 0;
 
     Scalar o = core_number(c, n_o);
@@ -647,16 +647,20 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     Chain ch = start_chain(c, p, cx, n_o);
     Steps s;
     start_steps(c, &s, p, last, n_o, o);
+    /* By message: its elements, where its weights are, whether it is ours. */
+    int64_t *at = arena_array(c->temp, int64_t, messages);
+    int64_t *size = arena_array(c->temp, int64_t, messages);
+    int64_t *mine = arena_array(c->temp, int64_t, messages);
+    int64_t *others = arena_array(c->temp, int64_t, messages);
     uint64_t positions = 0;
-    uint32_t most = block_size(messages, p->shape.split, 0); /* tables as long everywhere */
-    int64_t *at = arena_array(c->temp, int64_t, most);
-    int64_t *size = arena_array(c->temp, int64_t, most);
     DType wt = p->weights->type.dtype;
-    for (uint32_t i = 0; i < mine; i++) {
-        uint32_t px = block_size(in->cols, in->segs, (begin + i) % in->segs);
+    for (uint32_t i = 0; i < messages; i++) {
+        uint32_t px = block_size(in->cols, in->segs, i % in->segs);
         at[i] = (int64_t)(positions * n_c * n_o * dtype_bytes(wt));
         size[i] = (int64_t)px * n_c;
-        positions += px;
+        mine[i] = part_takes(p, cx, i);
+        others[i] = !mine[i];
+        positions += mine[i] ? px : 0;
     }
     uint32_t weights = matrix_buffer(c, p, positions * n_c * n_o);
     uint32_t buffer = core_buffer(c, "sums", SEGMENT_BUFFER, 4ull * n_o, 4);
@@ -671,40 +675,26 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
         close_last(c, &ch);
     }
     core_op(c, OPCODE_COPY, D1(o), acc, start_of_sums(c, p, cx, n_o), op_none());
-    /* The lane's messages for the columns before, ours, and those for the columns after. */
-    for (int part = 0; part < 3; part++) {
-        uint32_t n = part == 0 ? begin : part == 1 ? mine : messages - begin - mine;
-        if (part != 1 && p->shape.split == 1)
-            continue;
-        uint32_t depth = core_loop(c, core_number(c, n));
-        Scalar elements;
-        if (even) {
-            elements = core_number(c, (int64_t)(in->cols / in->segs) * n_c);
-        } else if (part == 1) {
-            elements = core_table(c, size, most, depth);
-        } else {
-            uint32_t from = part == 0 ? 0 : begin + mine;
-            int64_t *other = arena_array(c->temp, int64_t, messages);
-            for (uint32_t i = 0; i < n; i++)
-                other[i] = (int64_t)block_size(in->cols, in->segs, (from + i) % in->segs) * n_c;
-            elements = core_table(c, other, messages, depth);
-        }
-        if (part == 1) {
-            Operand w = op_mem(wt, ZERO, ZERO, ZERO, o, ONE), sums = acc;
-            sums.stride[2] = ZERO;
-            if (even) {
-                w.base = core_address(c, weights, 0);
-                w.step[depth] =
-                    core_number(c, (int64_t)(in->cols / in->segs) * n_c * n_o * dtype_bytes(wt));
-            } else {
-                w.base = core_addresses(c, weights, at, most, depth);
-            }
-            core_op(c, OPCODE_MAC, D2(elements, o), sums, w, op_wire(in->dtype, x, 1));
-        } else {
-            core_op(c, OPCODE_SKIP, D1(elements), op_none(), op_wire(in->dtype, x, 0), op_none());
-        }
+    uint32_t depth = core_loop(c, core_number(c, messages));
+    Scalar elements = even ? core_number(c, size[0]) : core_table(c, size, messages, depth);
+    Operand matrix = op_mem(wt, ZERO, ZERO, ZERO, o, ONE), sums = acc;
+    sums.stride[2] = ZERO;
+    if (even && split == 1) {
+        matrix.base = core_address(c, weights, 0);
+        matrix.step[depth] = core_number(c, size[0] * n_o * dtype_bytes(wt));
+    } else {
+        matrix.base = core_addresses(c, weights, at, messages, depth);
+    }
+    if (split > 1)
+        core_loop(c, core_table(c, mine, messages, depth));
+    core_op(c, OPCODE_MAC, D2(elements, o), sums, matrix, op_wire(in->dtype, x, 1));
+    if (split > 1) {
+        core_end(c);
+        core_loop(c, core_table(c, others, messages, depth));
+        core_op(c, OPCODE_SKIP, D1(elements), op_none(), op_wire(in->dtype, x, 0), op_none());
         core_end(c);
     }
+    core_end(c);
     pass_on(c, &ch, D2(ONE, o), acc);
     open_last(c, &ch);
     Operand chain = op_wire(DT_F32, ch.in, 0);
