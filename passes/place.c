@@ -428,7 +428,7 @@ bool pass_place(PassContext *cx)
     route_explain(cx, &failure.route);
     for (size_t i = 0; i < plan->kernels.n; i++) {
         const Kernel *o = plan->kernels.data[i];
-        diag_note(cx->diag, o->span, "kernel '%s' takes %u x %u cores", o->name, o->shape.w,
+        diag_note(cx->diag, (Span){0, 0, 0}, "kernel '%s' takes %u x %u cores", o->name, o->shape.w,
                   o->shape.h);
     }
     diag_note(cx->diag, (Span){0, 0, 0},

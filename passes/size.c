@@ -322,6 +322,7 @@ static void report_kernel(Sizer *z, const Kernel *k, const Protocol *in, const S
 {
     const Machine *m = z->cx->machine;
     Diag *d = z->cx->diag;
+    Span none = {0, 0, 0}; /* the place has been shown */
     if (nearest->w == 0) {
         diag_infeasible(d, k->span, "kernel '%s' has no form that can be built", k->name);
         return;
@@ -336,14 +337,15 @@ static void report_kernel(Sizer *z, const Kernel *k, const Protocol *in, const S
         MemoryItemVec items = {0};
         kernel_memory(z->arena, k, in, m, nearest, &items);
         for (size_t i = 0; i < items.n && i < 8; i++)
-            diag_note(d, k->span, "%8u bytes: %s", items.data[i].bytes, items.data[i].name);
-        diag_note(d, k->span,
-                  "f16 instead of f32, fewer columns of the image or fewer channels would help");
+            diag_note(d, none, "%8u bytes: %s", items.data[i].bytes, items.data[i].name);
+        bool held = plan_core_limit(z->cx) < (uint64_t)m->width * m->height;
+        diag_note(d, none, "%sf16, fewer columns of the image or fewer features would help",
+                  held ? "a larger --max-cores, " : "");
     } else {
         diag_infeasible(
             d, k->span, "kernel '%s' needs %u cores (%u x %u) at least; %u may be used on %u x %u",
             k->name, cores, nearest->w, nearest->h, plan_core_limit(z->cx), m->width, m->height);
-        diag_note(d, k->span, "a larger --max-cores or machine would help");
+        diag_note(d, none, "a larger --max-cores or machine would help");
     }
 }
 
@@ -640,6 +642,8 @@ bool plan_size(PassContext *cx, uint64_t budget, bool report, uint64_t *least)
                 z.core_price = 1;
                 z.cycles_price = 0;
                 *least = solve(&z, NEVER - 1);
+                for (uint32_t k = 0; k < z.n; k++) /* for the message */
+                    z.choice[k].kernel->shape = *chosen(&z, (int32_t)k);
             }
         }
     }
@@ -660,9 +664,11 @@ static void report_total(PassContext *cx, uint64_t least)
                         "the network needs %" PRIu64 " cores at least, %u may be used: %" PRIu64
                         " too many",
                         least, limit, least - limit);
-    for (size_t i = 0; i < plan->kernels.n; i++)
-        diag_note(cx->diag, plan->kernels.data[i]->span, "kernel '%s'",
-                  plan->kernels.data[i]->name);
+    for (size_t i = 0; i < plan->kernels.n; i++) {
+        const Kernel *k = plan->kernels.data[i];
+        diag_note(cx->diag, (Span){0, 0, 0}, "kernel '%s' takes %u x %u cores at least", k->name,
+                  k->shape.w, k->shape.h);
+    }
     diag_note(cx->diag, (Span){0, 0, 0},
               "a larger machine or --max-cores, f16 or a smaller network "
               "would help");
