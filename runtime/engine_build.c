@@ -17,7 +17,7 @@
 enum {
     PORT_SLOTS = 2,         // messages that wait at a sink's port, at most
     MAX_SCHEDULE = 1 << 26, // operations of an iteration
-    STEP_TABLE = 1 << 12,   // slots for finding equal steps
+    STEP_TABLE = 1 << 9,    // slots for finding equal steps
 };
 
 typedef VEC(Step) StepVec;
@@ -101,51 +101,47 @@ static bool schedule_build(Sim *sim, uint32_t node_id, Schedule *s)
     return true;
 }
 
-typedef struct ScheduleKey { // cores of a rectangle with equal data share the pointer
-    uint32_t class_id;
-    uint32_t port; // ports have durations of their own: node, cores: 0
-    const int32_t *data;
-} ScheduleKey;
+// The slot of a node with the same program and data, or the free one where it belongs. Ports
+// have durations of their own.
+static size_t schedule_slot(const Sim *sim, const uint32_t *table, size_t mask, uint32_t id)
+{
+    const FabricNode *node = &sim->fabric->nodes[id];
+    size_t bytes = 4 * (size_t)sim->fabric->image->classes[node->class_id].n_data;
+    uint64_t seed = node->is_port ? UINT64_MAX - id : node->class_id;
+    size_t slot = hash_bytes(seed, node->data, bytes) & mask;
 
-// Open addressing over (class, data).
-typedef struct ScheduleTable {
-    ScheduleKey *key;
-    const Schedule **value;
-    size_t mask;
-} ScheduleTable;
+    for (; table[slot] != 0; slot = (slot + 1) & mask) {
+        const FabricNode *other = &sim->fabric->nodes[table[slot] - 1];
+        if (!other->is_port && !node->is_port && other->class_id == node->class_id &&
+            (other->data == node->data || bytes == 0 ||
+             memcmp(other->data, node->data, bytes) == 0))
+            break;
+    }
+    return slot;
+}
 
 static bool nodes_build(Sim *sim)
 {
     const Fabric *f = sim->fabric;
-    ScheduleTable t = {0};
     size_t size = 16;
 
     while (size < 2 * (size_t)sim->n_nodes)
         size *= 2;
-    t.mask = size - 1;
-    t.key = arena_array(sim->arena, ScheduleKey, size);
-    t.value = arena_array(sim->arena, const Schedule *, size);
+    uint32_t *table = arena_array(sim->arena, uint32_t, size); // node + 1, by program and data
     for (uint32_t i = 0; i < sim->n_nodes; i++) {
         const FabricNode *from = &f->nodes[i];
         const Class *c = &f->image->classes[from->class_id];
         SimNode *node = &sim->nodes[i];
-        ScheduleKey key;
+        size_t slot = schedule_slot(sim, table, size - 1, i);
 
-        memset(&key, 0, sizeof key);
-        key.class_id = from->class_id;
-        key.port = from->is_port ? i : 0;
-        key.data = from->data;
-        size_t slot = hash_bytes(0, &key, sizeof key) & t.mask;
-        while (t.value[slot] && memcmp(&t.key[slot], &key, sizeof key) != 0)
-            slot = (slot + 1) & t.mask;
-        if (!t.value[slot]) {
+        if (table[slot] == 0) {
             Schedule *s = arena_new(sim->arena, Schedule);
             if (!schedule_build(sim, i, s))
                 return false;
-            t.key[slot] = key;
-            t.value[slot] = s;
+            table[slot] = i + 1;
+            node->schedule = s;
         }
-        node->schedule = t.value[slot];
+        node->schedule = sim->nodes[table[slot] - 1].schedule;
         node->waits = NONE;
         node->is_port = from->is_port;
         node->is_sink = from->is_port && f->image->ports[from->rect].is_sink;

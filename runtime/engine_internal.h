@@ -24,7 +24,7 @@ typedef struct Step {
 } Step;
 
 typedef struct Schedule {
-    Step *steps; /* distinct ones */
+    Step *steps; /* most of them distinct */
     uint32_t n_steps;
     uint32_t *order; /* the iteration, indices into steps */
     uint32_t n;

@@ -11,7 +11,14 @@
 #include "ir/support/vec.h"
 #include "runtime/interpret.h"
 
-enum { ROUTER_WORDS = 2, QUEUE_WORDS = 4, PORT_RING = 2, PATIENCE = 100000, MOST = 64 };
+enum {
+    ROUTER_WORDS = 2,
+    QUEUE_WORDS = 4,
+    PORT_RING = 2,
+    PATIENCE = 100000,
+    MOST = 64,
+    MOST_WORDS = 16
+};
 
 typedef struct Message {
     uint32_t *payload;
@@ -34,7 +41,7 @@ typedef struct Branch {
 } Branch;
 
 struct Fifo {
-    Word words[MOST];
+    Word words[MOST_WORDS];
     uint32_t head, n, capacity;
     uint32_t n_before; // when the cycle began
     uint32_t taken;    // branches that have taken the head: a set
@@ -110,7 +117,7 @@ static bool fault(Wavelets *w, const Core *c, const char *what)
 static Fifo *new_fifo(Wavelets *w, uint32_t capacity)
 {
     Fifo *f = arena_new(w->a, Fifo);
-    f->capacity = capacity < MOST ? capacity : MOST;
+    f->capacity = capacity;
     vec_push(w->a, &w->fifos, f);
     return f;
 }
@@ -179,8 +186,9 @@ static void build_cores(Wavelets *w)
                     continue;
                 core->fifo[ch] = new_fifo(w, QUEUE_WORDS);
                 core->fifo[ch]->capacity += c->channel_is_out[ch] ? w->m->latency : 0;
+                uint32_t slots = rect->channels[ch].slots;
                 core->input[ch] =
-                    (Input){.queue = core->fifo[ch], .slots = rect->channels[ch].slots};
+                    (Input){.queue = core->fifo[ch], .slots = slots < MOST ? slots : MOST - 1};
             }
         }
     }
@@ -304,14 +312,14 @@ static Word *fifo_head(Fifo *f, uint64_t now)
 
 static void fifo_pop(Fifo *f)
 {
-    f->head = (f->head + 1) % MOST;
+    f->head = (f->head + 1) % MOST_WORDS;
     f->n--;
     f->taken = 0;
 }
 
 static void fifo_push(Fifo *f, Word word)
 {
-    f->words[(f->head + f->n++) % MOST] = word;
+    f->words[(f->head + f->n++) % MOST_WORDS] = word;
 }
 
 static bool fifo_full(const Fifo *f)
@@ -648,8 +656,8 @@ bool wavelet_run(Arena *a, const Image *image, uint64_t samples, const uint8_t *
     uint64_t last_progress = 0;
 
     *result = (WaveletResult){.first_start = UINT64_MAX};
-    if (w.m->hop < 1 || w.m->ramp < 1)
-        return fault(&w, NULL, "hop and ramp have to be at least 1");
+    if (w.m->hop < 1 || w.m->ramp < 1 || w.m->hop + w.m->ramp + w.m->latency > 8)
+        return fault(&w, NULL, "hop and ramp have to be at least 1, delays at most 8");
     if (!build(&w))
         return false;
     for (bool all = false; !all; w.now++) {
