@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // tests/engines/wavelet_test.c - the timing rule judged by the per-wavelet simulation and by
 // the closed forms of Luczynski et al., "Near-Optimal Wafer-Scale Reduce", HPDC 2024.
-// With an argument it prints the tables of README.md.
+// With a number as argument it looks at so many random images and prints the tables of README.md.
 #include <CUnit/Basic.h>
 #include <CUnit/CUnit.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/check.h"
@@ -15,6 +16,7 @@
 #include "tests/engines/wavelet.h"
 
 static bool printing;
+static unsigned images = 60; // random ones
 
 typedef struct Pair { // one fabric, both ways
     EngineResult engine;
@@ -218,11 +220,10 @@ static void test_closed_forms(void)
 // Random images of every kind. What lies outside, and why, is in README.md.
 static void test_random(void)
 {
-    enum { IMAGES = 60 };
     unsigned close = 0, first_close = 0;
     double least = 9, most = 0, first_least = 9, first_most = 0, error = 0;
 
-    for (uint64_t seed = 1; seed <= IMAGES; seed++) {
+    for (uint64_t seed = 1; seed <= images; seed++) {
         Arena a = {0};
         Rng rng = {seed};
         Image im;
@@ -248,20 +249,21 @@ static void test_random(void)
                    p.first);
         arena_free(&a);
     }
-    CU_ASSERT(close * 100 >= IMAGES * 95);
-    CU_ASSERT(first_close == IMAGES);
-    CU_ASSERT(error / IMAGES < 0.02);
-    CU_ASSERT(least > 0.85 && most < 1.3);
+    CU_ASSERT(close * 100 >= images * 95);
+    CU_ASSERT(first_close * 100 >= images * 99);
+    CU_ASSERT(error / images < 0.02);
+    CU_ASSERT(least > 0.85 && most < 1.4);
     if (printing)
         printf(
             "| %u of %u random images within | mean error %.3f | %.3f .. %.3f | %.3f .. %.3f |\n",
-            close, (unsigned)IMAGES, error / IMAGES, least, most, first_least, first_most);
+            close, images, error / images, least, most, first_least, first_most);
 }
 
 int main(int argc, char **argv)
 {
     printing = argc > 1;
-    (void)argv;
+    if (argc > 1)
+        images = (unsigned)strtoul(argv[1], NULL, 10);
     CU_initialize_registry();
     CU_pSuite s = CU_add_suite("wavelet", NULL, NULL);
     CU_add_test(s, "closed forms", test_closed_forms);
