@@ -120,6 +120,9 @@ static Node *conv_residual(Bench *b)
 
 static void conv(void)
 {
+    run("conv 3x3", conv3, (Place){.lanes_in = 2, .lanes_out = 3, .split = 9, .segs_out = 2});
+    run("conv 5x5", conv5, (Place){.lanes_in = 1, .lanes_out = 4, .split = 15});
+    run("conv stride 2", conv_stride, (Place){.lanes_in = 3, .lanes_out = 2, .split = 6});
     Build *all[] = {conv3, conv5, conv_stride, conv_1x1, conv_1x1_stride, conv_residual};
     static const char *const name[] = {"conv 3x3", "conv 5x5",          "conv stride 2",
                                        "conv 1x1", "conv 1x1 stride 2", "conv residual"};
