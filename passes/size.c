@@ -8,8 +8,8 @@
  * by lanes; other edges, residuals, join in by descent, kernel by kernel, until nothing gets
  * better. Adapters are costed by the size of their strip and checked against their true
  * cycles when chosen; those that are too slow are forbidden and the choice is made anew.
- * Latency: the same with the sum of cycles as cost and a price per core that rises until the
- * budget holds. Cost: shapes + lanes^2 a stream, times log of the number of shapes. */
+ * Latency: the same with the sum of cycles as cost and the lowest price per core with which
+ * the budget holds. Cost: shapes + lanes^2 a stream, times log of the number of shapes. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +49,7 @@ typedef struct Sizer {
     uint32_t host_lanes;
     VEC(Forbidden) forbidden;
     uint64_t cycles_price, core_price;
+    uint64_t sum; /* cycles of all kernels and adapters of the last choice */
 } Sizer;
 
 uint32_t plan_core_limit(const PassContext *cx)
@@ -269,11 +270,13 @@ static uint64_t solve(Sizer *z, uint64_t T)
         choose_tree(z, T);
         uint64_t cores = 0;
         bool again = false;
+        z->sum = 0;
         for (uint32_t k = 0; k < z->n; k++) {
             const Shape *s = chosen(z, (int32_t)k);
             if (s->cycles > T)
                 return UINT64_MAX;
             cores += (uint64_t)s->w * s->h;
+            z->sum += s->cycles;
         }
         for (size_t i = 0; i < z->plan->streams.n; i++) {
             const Stream *s = z->plan->streams.data[i];
@@ -303,6 +306,7 @@ static uint64_t solve(Sizer *z, uint64_t T)
                 again = true;
             }
             cores += (uint64_t)shape.w * shape.h;
+            z->sum += shape.cycles;
         }
         if (!again)
             return cores;
@@ -552,20 +556,6 @@ static void explain(Sizer *z, uint64_t host)
                                        : "no shape of it is faster");
 }
 
-/* The core price rises until the choice fits the budget. */
-static bool size_latency(Sizer *z, uint64_t budget, uint64_t host)
-{
-    z->cycles_price = LATENCY_SCALE;
-    for (uint64_t price = 1; price < (uint64_t)1 << 40; price *= 2) {
-        z->core_price = price;
-        if (solve(z, NEVER - 1) <= budget) {
-            explain(z, host);
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool size_throughput(Sizer *z, uint64_t budget, uint64_t host)
 {
     size_t n = 0, total = 0;
@@ -599,6 +589,38 @@ static bool size_throughput(Sizer *z, uint64_t budget, uint64_t host)
     if (solve(z, target) <= budget)
         return true;
     return solve(z, times[hi]) <= budget;
+}
+
+/* The core price rises until the choice fits the budget, then falls as far as it may. Prices
+ * reach only the convex hull of what there is: the fastest pipeline may be the better one. */
+static bool size_latency(Sizer *z, uint64_t budget, uint64_t host)
+{
+    enum { BISECTIONS = 10 };
+    bool pipeline = size_throughput(z, budget, host);
+    uint64_t sum = pipeline ? z->sum : UINT64_MAX, high = 1;
+    z->cycles_price = LATENCY_SCALE;
+    for (z->core_price = high; solve(z, NEVER - 1) > budget; z->core_price = high) {
+        high *= 2;
+        if (high > (uint64_t)1 << 40)
+            return false;
+    }
+    uint64_t low = high / 2;
+    for (unsigned i = 0; i < BISECTIONS && low + 1 < high; i++) {
+        uint64_t mid = low + (high - low) / 2;
+        z->core_price = mid;
+        if (solve(z, NEVER - 1) <= budget)
+            high = mid;
+        else
+            low = mid;
+    }
+    z->core_price = high;
+    if (solve(z, NEVER - 1) <= budget && z->sum < sum) {
+        explain(z, host);
+        return true;
+    }
+    z->core_price = 1;
+    z->cycles_price = 0;
+    return size_throughput(z, budget, host);
 }
 
 bool plan_size(PassContext *cx, uint64_t budget, bool report, uint64_t *least)
