@@ -317,8 +317,9 @@ static bool place_from(Placer *p, uint32_t depth)
             continue;
         Candidate c = list[i];
         c.cost = cost + candidate_cost(p, k);
-        uint32_t at = kept < KEEP ? kept++ : KEEP - 1;
-        if (kept == KEEP && at == KEEP - 1 && i >= KEEP && best[at].cost <= c.cost)
+        bool full = kept == KEEP;
+        uint32_t at = full ? KEEP - 1 : kept++;
+        if (full && best[at].cost <= c.cost)
             continue;
         best[at] = c;
         for (; at > 0 && best[at].cost < best[at - 1].cost; at--) {
