@@ -59,7 +59,7 @@ static inline uint32_t block_size(uint32_t n, uint32_t parts, uint32_t k)
 /* A candidate shape of a kernel and what it costs; the sizing pass picks one. */
 typedef struct Shape {
     uint32_t lanes_in, lanes_out;
-    uint32_t split;      /* matrix kernels: columns per input lane (tap rows or messages are
+    uint32_t split;      /* matrix kernels: columns per input lane (taps or messages are
                             dealt over them); w = lanes_in * split. 1 elsewhere */
     uint32_t w, h;       /* canonical */
     uint32_t segs_out;   /* messages per row of the result */

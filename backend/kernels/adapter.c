@@ -8,11 +8,6 @@
  * either column is left out where it would be one core a group. */
 #include "backend/kernels/part.h"
 
-static uint32_t words_of(DType t, uint64_t elements)
-{
-    return (uint32_t)((elements * dtype_bytes(t) + 3) / 4);
-}
-
 static void build_messages(Core *c, const Protocol *in, Scalar *px)
 {
     core_loop(c, core_number(c, in->rows));

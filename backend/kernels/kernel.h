@@ -57,6 +57,12 @@ uint32_t kernel_own_colors(const Kernel *k);
 void kernel_delay(const Kernel *k, const Protocol *protocol_in, const Machine *m, uint32_t input,
                   uint32_t *messages, uint64_t *cycles);
 
+/* Cycles by which the last core of a chain takes a message of input `input` later than the
+ * first: the way of a partial sum along the chain. The rings of that input need room for what
+ * the first core takes meanwhile, or the chain never runs at its full pace. */
+uint64_t kernel_skew(const Kernel *k, const Protocol *protocol_in, const Machine *m,
+                     uint32_t input);
+
 /* The whole image but native code, from a plan with regions and routes. Names come from the
  * graph; weights are rounded to their dtype, permuted and cut here (images without values get
  * has_weights = false). Class texts are shared. */

@@ -119,6 +119,12 @@ typedef struct Taps {
 } Taps;
 Taps part_taps(const Part *p, uint32_t cx);
 
+/* Words of a message of so many elements. */
+static inline uint32_t words_of(DType t, uint64_t elements)
+{
+    return (uint32_t)((elements * dtype_bytes(t) + 3) / 4);
+}
+
 /* Longest message of a protocol in positions. */
 static inline uint32_t positions_of(const Protocol *p)
 {

@@ -8,11 +8,6 @@
  * according to which of the two has the lower indices. */
 #include "backend/kernels/part.h"
 
-static uint32_t words_of(DType t, uint64_t elements)
-{
-    return (uint32_t)((elements * dtype_bytes(t) + 3) / 4);
-}
-
 typedef struct Strip {
     bool first, last, chained;
     uint32_t in, out;

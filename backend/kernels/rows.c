@@ -147,11 +147,6 @@ typedef struct Steps {
     uint32_t out[KERNEL_MAX_OUTPUTS];
 } Steps;
 
-static uint32_t words_of(DType t, uint64_t elements)
-{
-    return (uint32_t)((elements * dtype_bytes(t) + 3) / 4);
-}
-
 static void start_steps(Core *c, Steps *s, const Part *p, bool here, uint32_t n_o, Scalar o)
 {
     *s = (Steps){.p = p, .here = here, .n_o = n_o, .o = o};

@@ -394,6 +394,28 @@ uint32_t part_lead(const Part *p, uint32_t input)
     return input == 0 || pooled ? rows * in->segs : 1;
 }
 
+/* The way of a partial sum from the first core of the chain to the last. */
+static uint64_t chain_cycles(const Part *p, const Machine *m)
+{
+    uint64_t words =
+        (uint64_t)positions_of(&p->mid) * block_size(p->mid.features, p->shape.lanes_out, 0);
+    uint64_t links = p->form == FORM_REDUCE || p->form == FORM_ADAPTER ? p->shape.h : p->shape.w;
+    return (links - 1) * (words + m->setup + m->hop + 2 * m->ramp);
+}
+
+uint64_t kernel_skew(const Kernel *k, const Protocol *protocol_in, const Machine *m,
+                     uint32_t input)
+{
+    if (input != 0) // operands of the epilogue are met at the end of the chain only
+        return 0;
+    Arena scratch = {0};
+    Part p;
+    uint64_t cycles =
+        part_make(&scratch, k, protocol_in, m, &k->shape, &p) ? chain_cycles(&p, m) : 0;
+    arena_free(&scratch);
+    return cycles;
+}
+
 void kernel_delay(const Kernel *k, const Protocol *protocol_in, const Machine *m, uint32_t input,
                   uint32_t *messages, uint64_t *cycles)
 {
@@ -405,11 +427,7 @@ void kernel_delay(const Kernel *k, const Protocol *protocol_in, const Machine *m
         *messages = part_lead(&p, input);
         uint64_t all = (uint64_t)p.in[0].rows * p.in[0].segs;
         /* Its share of the work, then the way along the chain. */
-        uint64_t words =
-            (uint64_t)positions_of(&p.mid) * block_size(p.mid.features, p.shape.lanes_out, 0);
-        uint64_t links = p.form == FORM_REDUCE || p.form == FORM_ADAPTER ? p.shape.h : p.shape.w;
-        *cycles = k->shape.cycles * part_lead(&p, 0) / all +
-                  (links - 1) * (words + m->setup + m->hop + 2 * m->ramp);
+        *cycles = k->shape.cycles * part_lead(&p, 0) / all + chain_cycles(&p, m);
     }
     arena_free(&scratch);
 }
