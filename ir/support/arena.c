@@ -10,7 +10,7 @@
 
 #include "ir/support/vec.h"
 
-enum { FIRST_BLOCK = 4096, LARGEST_STEP = 1 << 20 };
+enum { FIRST_BLOCK = 4096, LARGEST_STEP = 1 << 20, SHORT_TEXT = 256 };
 
 struct ArenaBlock {
     ArenaBlock *next;
@@ -70,12 +70,15 @@ char *arena_strdup(Arena *a, const char *s, size_t len)
 
 char *arena_printf(Arena *a, const char *format, ...)
 {
+    char start[SHORT_TEXT];
     va_list ap;
     va_start(ap, format);
-    int n = vsnprintf(NULL, 0, format, ap);
+    int n = vsnprintf(start, sizeof start, format, ap);
     va_end(ap);
     if (n < 0)
         return arena_strdup(a, "", 0);
+    if ((size_t)n < sizeof start)
+        return arena_strdup(a, start, (size_t)n);
     char *s = arena_alloc(a, (size_t)n + 1, 1, 1);
     va_start(ap, format);
     vsnprintf(s, (size_t)n + 1, format, ap);

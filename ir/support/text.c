@@ -44,12 +44,16 @@ void text_vprintf(Text *t, const char *format, va_list ap)
 {
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, format, ap);
-    if (n >= 0) {
+    reserve(t, 1);
+    size_t room = t->cap - t->len;
+    int n = vsnprintf(t->data + t->len, room, format, ap);
+    if (n >= 0 && (size_t)n >= room) {
         reserve(t, (size_t)n + 1);
         vsnprintf(t->data + t->len, (size_t)n + 1, format, again);
-        t->len += (size_t)n;
     }
+    if (n > 0)
+        t->len += (size_t)n;
+    t->data[t->len] = '\0';
     va_end(again);
 }
 
