@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* passes/buffers.c - ring capacities where a fork rejoins.
+/* passes/buffers.c - ring capacities: along chains, and where a fork rejoins.
+ *
+ * A partial sum needs its time from one end of a chain of cores to the other. The rings of the
+ * kernel's input have room for what the first core takes in meanwhile (kernel_skew), as far as
+ * there is memory: without, the chain is slower, not stuck.
  *
  * A kernel that sends its result to two others which meet again sends to both in step. Before
  * the joining kernel takes its first message by the short way, the long way must have
@@ -125,6 +129,22 @@ static bool widen(PassContext *cx, const Kernel *join, uint32_t input, const Ker
     return true;
 }
 
+/* Room for the skew of a kernel's chain in the stream that feeds it. */
+static void widen_chain(const Plan *plan, Kernel *k, uint64_t target)
+{
+    Protocol in[KERNEL_MAX_INPUTS];
+    for (uint32_t i = 0; i < k->n_in; i++)
+        in[i] = plan->streams.data[k->in[i]]->protocol;
+    uint64_t skew = kernel_skew(k, in, plan->machine, 0);
+    uint64_t bytes = 4ull * protocol_words(&in[0]);
+    uint64_t more = divide_up(skew * protocol_messages(&in[0]), target);
+    uint32_t sram = plan->machine->sram_bytes;
+    uint64_t room = k->shape.bytes < sram ? (sram - k->shape.bytes) / bytes : 0;
+    more = more < room ? more : room;
+    plan->streams.data[k->in[0]]->slots += (uint32_t)more;
+    k->shape.bytes += (uint32_t)(more * bytes);
+}
+
 bool pass_buffers(PassContext *cx)
 {
     Plan *plan = cx->plan;
@@ -137,6 +157,9 @@ bool pass_buffers(PassContext *cx)
         way[i] = arena_array(&a, Way, n);
     uint64_t target = plan_target(plan);
     bool good = true;
+    for (size_t j = 0; j < n && target > 0; j++)
+        if (plan->kernels.data[j]->n_in > 0)
+            widen_chain(plan, plan->kernels.data[j], target);
     for (size_t j = 0; j < n && target > 0; j++) {
         const Kernel *join = plan->kernels.data[j];
         if (join->n_in < 2)
