@@ -232,8 +232,9 @@ static bool has(unsigned value, unsigned bits)
 bool sandbox_cpu_ok(const char *level)
 {
     unsigned a, b, c, d, b7, low, high;
-    bool v4 = strcmp(level, "x86-64-v4") == 0;
-    if (!v4 && strcmp(level, "x86-64-v3") != 0)
+    size_t len = strcspn(level, ":");
+    bool v4 = len == 9 && strncmp(level, "x86-64-v4", len) == 0;
+    if (!v4 && !(len == 9 && strncmp(level, "x86-64-v3", len) == 0))
         return false;
     // FMA, MOVBE, OSXSAVE, AVX, F16C; then the registers that the system saves
     if (!__get_cpuid(1, &a, &b, &c, &d) ||

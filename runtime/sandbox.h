@@ -38,7 +38,8 @@ typedef struct SandboxJob {
 /* Runs the job to its end. *why gets a static text unless the status is SANDBOX_DONE. */
 SandboxStatus sandbox_run(const SandboxJob *job, const char **why);
 
-/* Whether this host has the instructions of a level: "x86-64-v3", "x86-64-v4". */
+/* Whether this host has the instructions of a level: "x86-64-v3", "x86-64-v4", either
+ * perhaps followed by a colon and the CPU that code is tuned for. */
 bool sandbox_cpu_ok(const char *level);
 
 #endif

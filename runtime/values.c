@@ -416,7 +416,7 @@ static void find_tasks(Run *r)
 
 // ---- set-up ----
 
-static bool node_fault(Run *r, Diag *d, uint32_t id, const char *what)
+static bool node_error(Run *r, Diag *d, uint32_t id, const char *what)
 {
     return diag_error(d, (Span){0}, "%s: %s", fabric_node_name(r->arena, r->fabric, id), what);
 }
@@ -436,7 +436,7 @@ static bool count_words(Run *r, Diag *d)
             uint32_t rect = at->is_port ? f->image->n_cores + at->rect : at->rect;
             if (rect != counted_rect || at->data != counted) {
                 if (!program_totals(&f->image->machine, c, at->data, &totals))
-                    return node_fault(r, d, id, "its program is too long to be counted");
+                    return node_error(r, d, id, "its program is too long to be counted");
                 counted_rect = rect;
                 counted = at->data;
             }
@@ -448,7 +448,7 @@ static bool count_words(Run *r, Diag *d)
                     route->per_sample = totals.words_in[k];
                 else if (!c->channel_is_out[k] && pass == 1 &&
                          route->per_sample != totals.words_in[k])
-                    return node_fault(
+                    return node_error(
                         r, d, id,
                         arena_printf(r->arena,
                                      "it takes %llu words a sample of a channel that brings %llu",
@@ -697,7 +697,7 @@ static bool run(Run *r, Diag *d, const uint8_t *const *inputs, uint8_t *const *o
     if (native) {
         SandboxStatus status = run_sandboxed(r, threads, inputs, outputs, &why);
         if (status == SANDBOX_FAULT)
-            return diag_error(d, (Span){0}, "fault: %s", why);
+            return diag_fault(d, (Span){0}, "%s", why);
         if (status == SANDBOX_NONE) {
             diag_warning(d, (Span){0}, "no sandbox for native code: %s; interpreting", why);
             for (uint32_t id = 0; id < r->fabric->n_cores; id++)
@@ -711,7 +711,9 @@ static bool run(Run *r, Diag *d, const uint8_t *const *inputs, uint8_t *const *o
         run_here(r, threads);
     }
     if (r->shared->fault)
-        return node_fault(r, d, r->shared->fault_node, r->shared->fault);
+        return diag_fault(d, (Span){0}, "%s: %s",
+                          fabric_node_name(r->arena, r->fabric, r->shared->fault_node),
+                          r->shared->fault);
     if (r->shared->interrupted)
         return false;
     fill_taps(r);

@@ -651,7 +651,7 @@ static void emit_tiles(Gen *g, const Form *f, const FormArgs *a, const TilePlan 
     static const unsigned single[] = {8, 4, 1}, quad[] = {2, 1};
     LLVMValueRef at[MAX_TILE_P][MAX_OPERANDS], base[MAX_OPERANDS], one = k64(g, 1);
     memcpy(base, a->at, sizeof base);
-    Loop outer;
+    Loop outer = {0};
     if (t->n_out == 2) {
         outer = loop_begin(g, a->extent[t->out[0]], one);
         advance_all(g, f, a, t->out[0], base, outer.i);

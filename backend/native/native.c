@@ -45,8 +45,13 @@ static const struct {
 #undef CPU
 };
 
+/* A CPU's name, or what find_cpu() gave for one before: "level" or "level:name". */
 static bool find_cpu(const char *name, CodegenTarget *result)
 {
+    const char *colon = strchr(name, ':');
+    if (colon)
+        return find_cpu(colon + 1, result) && strlen(result->level) == (size_t)(colon - name) &&
+               strncmp(result->level, name, (size_t)(colon - name)) == 0;
     for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
         if (strcmp(cpus[i].name, name) == 0) {
             *result = (CodegenTarget){.level = cpus[i].level == 4 ? "x86-64-v4" : "x86-64-v3",
@@ -194,6 +199,8 @@ bool native_compile(Arena *a, Diag *d, const Image *image, const NativeOptions *
     LLVMContextRef context = LLVMContextCreate();
     LLVMModuleRef module = codegen_module(a, context, image, wanted, &target);
     *result = (NativeCode){.cpu = target.level};
+    if (strcmp(target.level, target.tune) != 0)
+        result->cpu = arena_printf(a, "%s:%s", target.level, target.tune);
     image_programs_digest(image, result->programs);
     bool ok = compile_module(a, d, image, module, machine, options, result);
     LLVMDisposeModule(module);

@@ -17,7 +17,10 @@ typedef struct NativeOptions {
     const char *emit_path; /* "-" is standard output */
 } NativeOptions;
 
-/* Whether code can be made for a CPU: x86-64-v3, x86-64-v4, or a CPU known by name to have
+/* NativeCode.cpu is "level" or "level:name": the instructions that the code needs, and what it
+ * is tuned for; native_compile() takes such a text again, for the same bytes.
+ *
+ * Whether code can be made for a CPU: x86-64-v3, x86-64-v4, or a CPU known by name to have
  * one of these levels (its code is tuned for it and uses that level). "native" is not
  * accepted: an image must not depend on the host that built it. */
 bool native_cpu_ok(const char *cpu);

@@ -92,7 +92,8 @@ static bool agree(Arena *a, const uint8_t *code, uint64_t entry, const RandomPro
     fn(&core, 1, ITERATIONS);
     bool same = memcmp(side[0].memory, side[1].memory, memory_bytes + NATIVE_SLACK) == 0;
     for (uint32_t k = 0; k < c->n_channels; k++)
-        same = same && core.channel[k] - side[1].begin[k] == side[0].channel[k] - side[0].begin[k] &&
+        same = same &&
+               core.channel[k] - side[1].begin[k] == side[0].channel[k] - side[0].begin[k] &&
                memcmp(side[0].begin[k], side[1].begin[k],
                       4 * (size_t)p->total_words[k] * ITERATIONS) == 0;
     return same;
@@ -202,9 +203,8 @@ static void random_mac(Arena *a, Rng *rng, RandomProgram *p)
     }
     bool empty = n[0] == 0 || n[1] == 0 || n[2] == 0;
     if (!empty && rng_below(rng, 2)) {
-        op->src[1] = (Operand){.kind = OPERAND_COLOR,
-                               .dtype = (uint8_t)type,
-                               .held = (uint8_t)between(rng, 0, 4)};
+        op->src[1] = (Operand){
+            .kind = OPERAND_COLOR, .dtype = (uint8_t)type, .held = (uint8_t)between(rng, 0, 4)};
     }
     if (rng_below(rng, 8) == 0)
         op->src[0] = (Operand){.kind = OPERAND_FLOAT, .dtype = DT_F32, .value = 0.3f};
@@ -254,6 +254,7 @@ static void test_cpus(void)
     CU_ASSERT_FALSE(native_cpu_ok("sandybridge"));
     CU_ASSERT_FALSE(native_cpu_ok(""));
     CU_ASSERT_FALSE(sandbox_cpu_ok("z80"));
+    CU_ASSERT_EQUAL(sandbox_cpu_ok("x86-64-v3:znver2"), sandbox_cpu_ok("x86-64-v3"));
 }
 
 static Image small_image(Arena *a, uint64_t seed)
@@ -286,6 +287,13 @@ static void test_entries(void)
     CU_ASSERT_EQUAL(one.bytes, two.bytes);
     CU_ASSERT_EQUAL(memcmp(one.code, two.code, one.bytes), 0);
     CU_ASSERT_EQUAL(memcmp(one.programs, two.programs, 32), 0);
+    // Tuned code can be rebuilt from what the image says.
+    NativeOptions tuned = {.cpu = "znver3", .opt_level = 2};
+    CU_ASSERT_TRUE(native_compile(&a, &d, &image, &tuned, &one));
+    CU_ASSERT_STRING_EQUAL(one.cpu, "x86-64-v3:znver3");
+    tuned.cpu = one.cpu;
+    CU_ASSERT_TRUE(native_compile(&a, &d, &image, &tuned, &two));
+    CU_ASSERT_TRUE(one.bytes == two.bytes && memcmp(one.code, two.code, one.bytes) == 0);
     diag_finish(&d);
     arena_free(&a);
 }
@@ -324,6 +332,31 @@ static void test_emit(void)
     }
 }
 
+// An object of the C compiler that calls a library.
+static void test_undefined_symbol(void)
+{
+    Arena a = {0};
+    Diag d;
+    Bytes object = {0};
+    NativeCode native;
+    char text[256] = {0};
+    FILE *said = tmpfile();
+    diag_init(&d, "test");
+    d.out = said;
+    CU_ASSERT_TRUE_FATAL(io_read(&d, UNDEFINED_OBJECT, 0, &object));
+    CU_ASSERT_FALSE(native_link(&a, &d, object.data, object.len, 1, &native));
+    CU_ASSERT_EQUAL(diag_exit_code(&d), EXIT_INTERNAL);
+    CU_ASSERT_FALSE(native_link(&a, &d, object.data, object.len / 2, 1, &native));
+    CU_ASSERT_FALSE(native_link(&a, &d, object.data, 10, 1, &native));
+    rewind(said);
+    CU_ASSERT_TRUE(fread(text, 1, sizeof text - 1, said) > 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "undefined symbol sinf"));
+    fclose(said);
+    bytes_free(&object);
+    diag_finish(&d);
+    arena_free(&a);
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {{"random programs: native is the interpreter", test_random},
@@ -331,6 +364,7 @@ int main(void)
                                         {"known CPUs", test_cpus},
                                         {"entries, and the same bytes twice", test_entries},
                                         {"text of the module", test_emit},
+                                        {"undefined symbols are refused", test_undefined_symbol},
                                         CU_TEST_INFO_NULL};
     return suite_run("native", tests);
 }

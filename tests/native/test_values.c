@@ -134,8 +134,9 @@ static void test_engines(void)
             if (!ran || !equal(&c, judge, outputs))
                 printf("\nseed %llu, variant %zu: %s\n", (unsigned long long)seed, v, said(&c));
         }
-        if (native) {
-            CU_ASSERT_STRING_EQUAL(said(&c), "");
+        if (native && said(&c)[0] != 0) {
+            CU_FAIL("a warning");
+            puts(said(&c));
         }
         end_case(&c);
     }
@@ -182,10 +183,8 @@ static void test_progress_and_interrupt(void)
     uint64_t done = 0;
     volatile int interrupt = 1;
     CU_ASSERT_TRUE_FATAL(begin_case(&c, 2));
-    ValuesOptions options = {.samples = SAMPLES,
-                             .batch = 2,
-                             .progress = count_progress,
-                             .progress_arg = &done};
+    ValuesOptions options = {
+        .samples = SAMPLES, .batch = 2, .progress = count_progress, .progress_arg = &done};
     CU_ASSERT_TRUE(run_values(&c, &options, new_outputs(&c)));
     CU_ASSERT_EQUAL(done, SAMPLES);
     options.interrupt = &interrupt;
@@ -227,9 +226,8 @@ static void test_hostile_code(void)
 {
     static const uint8_t get_pid[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3};
     static const uint8_t open_at[] = {0xb8, 1, 1, 0, 0, 0x0f, 0x05, 0xc3};
-    static const uint8_t write_out[] = {0xb8, 1,   0,    0,    0,   0xbf, 1,    0,
-                                        0,    0,   0xba, 4,    0,   0,    0,    0x48,
-                                        0x89, 0xe6, 0x0f, 0x05, 0xc3};
+    static const uint8_t write_out[] = {0xb8, 1, 0, 0, 0,    0xbf, 1,    0,    0,    0,   0xba,
+                                        4,    0, 0, 0, 0x48, 0x89, 0xe6, 0x0f, 0x05, 0xc3};
     static const uint8_t segfault[] = {0x31, 0xc0, 0xc6, 0x00, 0x00, 0xc3};
     static const uint8_t illegal[] = {0x0f, 0x0b};
     static const uint8_t divide[] = {0x31, 0xc9, 0xf7, 0xf1, 0xc3};
@@ -265,12 +263,11 @@ static void test_unusable_code(void)
 
 int main(void)
 {
-    static const CU_TestInfo tests[] = {
-        {"values are the core engine's", test_engines},
-        {"streams tapped", test_taps},
-        {"progress and interrupts", test_progress_and_interrupt},
-        {"hostile code is stopped", test_hostile_code},
-        {"code that cannot be used", test_unusable_code},
-        CU_TEST_INFO_NULL};
+    static const CU_TestInfo tests[] = {{"values are the core engine's", test_engines},
+                                        {"streams tapped", test_taps},
+                                        {"progress and interrupts", test_progress_and_interrupt},
+                                        {"hostile code is stopped", test_hostile_code},
+                                        {"code that cannot be used", test_unusable_code},
+                                        CU_TEST_INFO_NULL};
     return suite_run("values", tests);
 }
