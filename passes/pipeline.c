@@ -6,7 +6,9 @@
  * are of the passes alone. A pass that fails has reported why; the run ends there. */
 #include "passes/passes.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "ir/support/io.h"
@@ -43,6 +45,7 @@ static bool known_pass(Diag *d, const char *option, const char *name, bool all)
     if (name == NULL)
         return true;
     const char *nearest = text_nearest(name, names, n);
+    d->usage = true;
     return diag_error(d, (Span){0}, "%s: unknown pass '%s'%s%s%s", option, name,
                       nearest ? "; did you mean '" : "", nearest ? nearest : "",
                       nearest ? "'?" : "");
@@ -88,6 +91,9 @@ bool pipeline_run(PassContext *cx, const PipelineOptions *options, PipelineTimes
     if (!known_pass(cx->diag, "--print-after", options->print_after, true) ||
         !known_pass(cx->diag, "--stop-after", options->stop_after, false))
         return false;
+    if (options->save_temps && mkdir(options->save_temps, 0777) != 0 && errno != EEXIST)
+        return diag_error(cx->diag, (Span){0}, "cannot make '%s': %s", options->save_temps,
+                          strerror(errno));
     if (options->verify_each && !graph_verify(cx->diag, cx->graph, "the front end"))
         return false;
     for (size_t i = 0; i < N_PASSES; i++) {

@@ -492,7 +492,7 @@ static int run(Arena *a, int argc, char **argv)
 int main(int argc, char **argv)
 {
     Arena a = {0};
-    int code = run(&a, argc, argv);
+    int code = io_finish("wse-objdump", run(&a, argc, argv));
     arena_free(&a);
     return code;
 }

@@ -190,7 +190,10 @@ static bool find_tensor(Session *s, const char *name, size_t len, unsigned *stre
     Text have = {0};
     for (unsigned k = 0; k < n; k++) {
         WseStream w = wse_stream(s->image, k);
-        if (w.tensor[0])
+        bool again = false; // a tensor may travel on several streams
+        for (unsigned i = 0; i < k && !again; i++)
+            again = strcmp(wse_stream(s->image, i).tensor, w.tensor) == 0;
+        if (w.tensor[0] && !again)
             text_printf(&have, "%s'%s'", have.len ? ", " : "", w.tensor);
     }
     diag_error(s->diag, nowhere, "--dump: no stream carries a tensor '%.*s'; there are %s",
@@ -521,7 +524,7 @@ static int run(Arena *a, int argc, char **argv)
 int main(int argc, char **argv)
 {
     Arena a = {0};
-    int code = run(&a, argc, argv);
+    int code = io_finish("wse-run", run(&a, argc, argv));
     arena_free(&a);
     return code;
 }

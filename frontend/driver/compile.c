@@ -31,8 +31,10 @@ static bool parse_defines(Arena *a, const DriverOptions *o, Define **result, Dia
     *result = arena_array(a, Define, o->defines.n + 1);
     for (size_t i = 0; i < o->defines.n; i++) {
         const char *text = o->defines.data[i], *equals = strchr(text, '=');
-        if (!equals || equals == text)
+        if (!equals || equals == text) {
+            d->usage = true;
             return diag_error(d, nowhere, "-D %s: write -D NAME=VALUE", text);
+        }
         (*result)[i].name = arena_strdup(a, text, (size_t)(equals - text));
         (*result)[i].value = equals + 1;
     }

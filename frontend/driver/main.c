@@ -96,13 +96,13 @@ static int run(Arena *a, int argc, char **argv)
             write_reproducer(&o, o.check_native ? o.check_native : arguments.data[0], argc, argv);
         return code;
     }
-    return fflush(stdout) == 0 ? EXIT_OK : EXIT_INPUT;
+    return EXIT_OK;
 }
 
 int main(int argc, char **argv)
 {
     Arena a = {0};
-    int code = run(&a, argc, argv);
+    int code = io_finish("wsec", run(&a, argc, argv));
     arena_free(&a);
     return code;
 }

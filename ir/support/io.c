@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,8 @@ bool io_write(Diag *d, const char *path, const void *data, size_t len)
 {
     if (strcmp(path, "-") == 0 || is_special(path)) {
         bool standard = path[0] == '-';
+        if (standard)
+            fflush(stdout); // what was printed before comes before; io_finish() sees errors
         int fd = standard ? STDOUT_FILENO : open(path, O_WRONLY | O_CLOEXEC);
         bool ok = fd >= 0 && write_all(fd, data, len);
         int error = errno;
@@ -120,6 +123,13 @@ bool io_write(Diag *d, const char *path, const void *data, size_t len)
         return ok || diag_error(d, nowhere, "cannot write '%s': %s",
                                 standard ? "standard output" : path, strerror(error));
     }
+    // A signal that ends the process waits, so that it leaves no temporary file.
+    sigset_t fatal, before;
+    sigemptyset(&fatal);
+    sigaddset(&fatal, SIGINT);
+    sigaddset(&fatal, SIGTERM);
+    sigaddset(&fatal, SIGHUP);
+    sigprocmask(SIG_BLOCK, &fatal, &before);
     Arena scratch = {0};
     char *name = arena_printf(&scratch, "%s.XXXXXX", path);
     int fd = mkstemp(name);
@@ -144,5 +154,16 @@ bool io_write(Diag *d, const char *path, const void *data, size_t len)
     if (!ok)
         diag_error(d, nowhere, "cannot write '%s': %s", path, strerror(errno));
     arena_free(&scratch);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return ok;
+}
+
+int io_finish(const char *tool, int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "%s: error: cannot write 'standard output': %s\n", tool,
+            strerror(errno ? errno : EIO));
+    return code == EXIT_OK ? EXIT_INPUT : code;
 }

@@ -24,4 +24,8 @@ void bytes_free(Bytes *b);
  * On any failure the temporary file is removed, `path` is as it was, and d says why. */
 bool io_write(Diag *d, const char *path, const void *data, size_t len);
 
+/* For the end of a tool: what was printed to standard output has to have arrived there. Else a
+ * message, and EXIT_INPUT in place of `code` if that is EXIT_OK. */
+int io_finish(const char *tool, int code);
+
 #endif
