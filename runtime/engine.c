@@ -365,7 +365,7 @@ static bool fail_deadlock(Sim *sim)
         }
     }
     liveness_describe_wait(&t, f, waits);
-    engine_fail(sim, ENGINE_DEADLOCK, "deadlock, %u programs unfinished:%s", sim->unfinished,
+    engine_fail(sim, ENGINE_DEADLOCK, "deadlock, %u programs unfinished: %s", sim->unfinished,
                 t.data ? t.data : "");
     text_free(&t);
     return false;
