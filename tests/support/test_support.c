@@ -330,9 +330,9 @@ static void test_options(void)
     Arena a = {0};
     Options o;
     StringList rest;
-    char *good[] = {"tool", "-Da=1", "-f", "--list", "b", "--count=12", "-w", "x", "in",
+    const char *good[] = {"tool", "-Da=1", "-f", "--list", "b", "--count=12", "-w", "x", "in",
                     "--number=0.5", "-", "--", "-z"};
-    CU_ASSERT_TRUE(parse(&o, &rest, &a, 13, good));
+    CU_ASSERT_TRUE(parse(&o, &rest, &a, 13, (char **)good));
     CU_ASSERT_TRUE(o.flag);
     CU_ASSERT_EQUAL(o.list.n, 2);
     CU_ASSERT_STRING_EQUAL(o.list.data[0], "a=1");
@@ -341,11 +341,11 @@ static void test_options(void)
     CU_ASSERT_STRING_EQUAL(o.word, "x");
     CU_ASSERT_EQUAL(rest.n, 3);
     CU_ASSERT_STRING_EQUAL(rest.data[2], "-z");
-    char *bad[][2] = {{"tool", "--flga"}, {"tool", "-q"}, {"tool", "--count=-1"},
+    const char *bad[][2] = {{"tool", "--flga"}, {"tool", "-q"}, {"tool", "--count=-1"},
                       {"tool", "--count=1x"}, {"tool", "--number=nan"}, {"tool", "--flag=1"},
                       {"tool", "--word"}, {"tool", "--count=99999999999999999999"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        CU_ASSERT_FALSE(parse(&o, &rest, &a, 2, bad[i]));
+        CU_ASSERT_FALSE(parse(&o, &rest, &a, 2, (char **)bad[i]));
     arena_free(&a);
 }
 
