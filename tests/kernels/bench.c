@@ -221,8 +221,8 @@ bool bench_place(Bench *b, Place at)
             p->lanes = k->shape.lanes_out;
             p->segs = k->shape.segs_out;
         }
-        k->x = b->machine.width / 2 - (feeds ? 20 : 8);
-        k->y = b->machine.height / 2 - 8;
+        k->x = b->machine.width / 2 - (feeds ? 12 + at.lanes_in : 8);
+        k->y = at.y ? at.y : b->machine.height / 2 - 8;
         if (!feeds) {
             k->turn = at.turn;
             k->mirror = at.mirror;

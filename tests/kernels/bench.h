@@ -51,6 +51,7 @@ bool bench_partition(Bench *b);
 typedef struct Place {
     uint32_t lanes_in, lanes_out, split, segs_in, segs_out, turn;
     bool mirror;
+    uint32_t y; /* of the region; 0: the middle of the machine */
 } Place;
 bool bench_place(Bench *b, Place p);
 /* Or the planner does all that. */
