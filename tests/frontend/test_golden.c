@@ -9,6 +9,7 @@
 
 #include "frontend/frontend.h"
 #include "ir/support/io.h"
+#include "tests/common/suite.h"
 #include "tests/ir/graph_testing.h"
 
 enum { MAX_CASES = 200, MAX_DEFINES = 8 };
@@ -109,6 +110,10 @@ static void test_examples(void)
 int main(int argc, char **argv)
 {
     update = argc > 1 && strcmp(argv[1], "--update") == 0;
-    const TestCase cases[] = {{"golden files", test_golden}, {"examples", test_examples}};
-    return run_cases("frontend.golden", cases, 2);
+    static const CU_TestInfo tests[] = {
+        {"golden files", test_golden},
+        {"examples", test_examples},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("frontend.golden", tests);
 }

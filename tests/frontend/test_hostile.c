@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "frontend/frontend.h"
+#include "tests/common/suite.h"
 #include "tests/ir/graph_testing.h"
 
 enum { MANY = 100000 };
@@ -173,9 +174,12 @@ static void test_files(void)
 
 int main(void)
 {
-    const TestCase list[] = {{"made to hurt", test_made_to_hurt},
-                             {"bytes", test_bytes},
-                             {"mutations", test_mutations},
-                             {"files", test_files}};
-    return run_cases("frontend.hostile", list, sizeof list / sizeof list[0]);
+    static const CU_TestInfo tests[] = {
+        {"made to hurt", test_made_to_hurt},
+        {"bytes", test_bytes},
+        {"mutations", test_mutations},
+        {"files", test_files},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("frontend.hostile", tests);
 }

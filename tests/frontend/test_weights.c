@@ -10,6 +10,7 @@
 #include "frontend/safetensors.h"
 #include "frontend/weights.h"
 #include "ir/support/npy.h"
+#include "tests/common/suite.h"
 #include "tests/ir/graph_testing.h"
 
 static const char model[] = "param T = f32\n"
@@ -367,7 +368,7 @@ static void test_mutations(void)
 
 int main(void)
 {
-    const TestCase list[] = {
+    static const CU_TestInfo tests[] = {
         {"safetensors", test_safetensors},
         {"rounding", test_rounding},
         {"infinite", test_infinite},
@@ -377,6 +378,7 @@ int main(void)
         {"specs", test_specs},
         {"bad headers", test_bad_headers},
         {"mutations", test_mutations},
+        CU_TEST_INFO_NULL,
     };
-    return run_cases("frontend.weights", list, sizeof list / sizeof list[0]);
+    return suite_run("frontend.weights", tests);
 }

@@ -6,6 +6,7 @@
 //   kit rehash FILE                       makes the digests of a changed image right again
 //   kit deadlock FILE                     an image that the checker would reject: its programs
 //                                         end up waiting for each other
+//   kit image matvec|residual|SEED FILE   a small image: by hand, or random
 //   kit json                              is standard input one JSON value (RFC 8259)?
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "ir/support/rng.h"
 #include "runtime/format/image.h"
 #include "tests/check/hand_images.h"
+#include "tests/common/random_image.h"
 
 enum { DEEPEST = 100 };
 
@@ -54,6 +56,15 @@ static bool change(Diag *d, const char *path, const char *offset)
     return ok;
 }
 
+static bool write_image(Diag *d, const Image *image, const char *path)
+{
+    Bytes bytes;
+    image_write(image, &bytes);
+    bool ok = io_write(d, path, bytes.data, bytes.len);
+    bytes_free(&bytes);
+    return ok;
+}
+
 // The residual image, with a 'pairs' that takes all four messages before it sends one, while
 // there is room for three on the short way to 'join'.
 static bool make_deadlock(Arena *a, Diag *d, const char *path)
@@ -66,11 +77,20 @@ static bool make_deadlock(Arena *a, Diag *d, const char *path)
     op[2] = op[5];
     image.cores[2].channels[1].slots = 1;
     image.cores[2].segments[3].bytes = 16;
-    Bytes bytes;
-    image_write(&image, &bytes);
-    bool ok = io_write(d, path, bytes.data, bytes.len);
-    bytes_free(&bytes);
-    return ok;
+    return write_image(d, &image, path);
+}
+
+static bool make_image(Arena *a, Diag *d, const char *which, const char *path)
+{
+    Image image;
+    Rng rng = {strtoull(which, NULL, 10)};
+    if (strcmp(which, "matvec") == 0)
+        image = matvec_image(a);
+    else if (strcmp(which, "residual") == 0)
+        image = residual_image(a);
+    else if (!random_image(a, &rng, &image))
+        return diag_error(d, (Span){0}, "no image of seed %s", which);
+    return write_image(d, &image, path);
 }
 
 static const char *skip_space(const char *s)
@@ -179,6 +199,8 @@ int main(int argc, char **argv)
         change(&d, argv[2], NULL);
     else if (argc == 3 && strcmp(argv[1], "deadlock") == 0)
         make_deadlock(&a, &d, argv[2]);
+    else if (argc == 4 && strcmp(argv[1], "image") == 0)
+        make_image(&a, &d, argv[2], argv[3]);
     else if (argc == 2 && strcmp(argv[1], "json") == 0)
         check_json(&a, &d);
     else
