@@ -2,7 +2,6 @@
 // tests/check/test_check.c - the checker accepts good images, rejects each spoilt one by its
 // own rule, and says what waits for what. Bytes: any change in a written image is noticed.
 
-#include <CUnit/Basic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,30 +10,24 @@
 #include "tests/check/hand_images.h"
 #include "tests/check/mutations.h"
 #include "tests/check/test_soundness.h"
+#include "tests/common/capture.h"
 #include "tests/common/random_image.h"
+#include "tests/common/suite.h"
 
 // The messages of a check: empty if the image is accepted. Free with free().
 static char *check(const Image *image)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    Arena a = {0};
-    Diag d;
+    Capture c;
     Fabric f;
-    diag_init(&d, "check");
-    d.out = out;
-    bool good = check_image(&a, &d, image, &f);
-    CU_ASSERT_EQUAL(good, d.n_errors == 0);
-    diag_finish(&d);
-    fclose(out);
-    arena_free(&a);
-    return text;
+    capture_begin(&c);
+    bool good = check_image(&c.arena, &c.diag, image, &f);
+    CU_ASSERT_EQUAL(good, c.diag.n_errors == 0);
+    return capture_take(&c);
 }
 
 static bool first_tag_is(const char *text, const char *tag)
 {
-    static const char start[] = "check: error: ";
+    static const char start[] = "test: error: ";
     size_t n = strlen(tag);
     return strncmp(text, start, sizeof start - 1) == 0 &&
            strncmp(text + sizeof start - 1, tag, n) == 0 && text[sizeof start - 1 + n] == ':';
@@ -178,17 +171,11 @@ static void test_routes(void)
 
 static bool read_back(Bytes file, char **text)
 {
-    size_t len = 0;
-    FILE *out = open_memstream(text, &len);
-    Arena a = {0};
-    Diag d;
+    Capture c;
     Image image;
-    diag_init(&d, "check");
-    d.out = out;
-    bool good = image_read(&a, &d, "x.wse", file, &image);
-    diag_finish(&d);
-    fclose(out);
-    arena_free(&a);
+    capture_begin(&c);
+    bool good = image_read(&c.arena, &c.diag, "x.wse", file, &image);
+    *text = capture_take(&c);
     return good;
 }
 
@@ -245,22 +232,18 @@ static void test_random_images(void)
 
 int main(void)
 {
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite s = CU_add_suite("check", NULL, NULL);
-    CU_add_test(s, "good images", test_good_images);
-    CU_add_test(s, "rule table", test_rule_table);
-    CU_add_test(s, "mutations", test_mutations);
-    CU_add_test(s, "words of an overflow", test_overflow_words);
-    CU_add_test(s, "words of a deadlock", test_deadlock_words);
-    CU_add_test(s, "waiting for one that does not wait", test_wait_without_cycle);
-    CU_add_test(s, "routes", test_routes);
-    CU_add_test(s, "changed bytes", test_bytes);
-    CU_add_test(s, "random images", test_random_images);
-    CU_add_test(s, "what is accepted is right", test_soundness);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures ? 1 : 0;
+    static const CU_TestInfo tests[] = {
+        {"good images", test_good_images},
+        {"rule table", test_rule_table},
+        {"mutations", test_mutations},
+        {"words of an overflow", test_overflow_words},
+        {"words of a deadlock", test_deadlock_words},
+        {"waiting for one that does not wait", test_wait_without_cycle},
+        {"routes", test_routes},
+        {"changed bytes", test_bytes},
+        {"random images", test_random_images},
+        {"what is accepted is right", test_soundness},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("check", tests);
 }

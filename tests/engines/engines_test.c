@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // tests/engines/engines_test.c - the engines against each other on random images: values and
 // times, times alone, with every link an event, and with periods skipped. Cycle for cycle.
-#include <CUnit/Basic.h>
-#include <CUnit/CUnit.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/check.h"
 #include "runtime/engine.h"
 #include "tests/common/random_image.h"
+#include "tests/common/suite.h"
 #include "tests/engines/models.h"
 
 enum { IMAGES = 40, SAMPLES = 12 };
@@ -243,17 +242,14 @@ static void test_counts(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite s = CU_add_suite("engines", NULL, NULL);
-    CU_add_test(s, "core equals times", test_core_equals_times);
-    CU_add_test(s, "periods", test_periods);
-    CU_add_test(s, "faults", test_faults);
-    CU_add_test(s, "limit", test_limit);
-    CU_add_test(s, "interrupt and progress", test_interrupt_and_progress);
-    CU_add_test(s, "counts", test_counts);
-    CU_basic_set_mode(CU_BRM_NORMAL);
-    CU_basic_run_tests();
-    unsigned failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failed != 0;
+    static const CU_TestInfo tests[] = {
+        {"core equals times", test_core_equals_times},
+        {"periods", test_periods},
+        {"faults", test_faults},
+        {"limit", test_limit},
+        {"interrupt and progress", test_interrupt_and_progress},
+        {"counts", test_counts},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("engines", tests);
 }

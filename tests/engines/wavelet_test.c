@@ -2,8 +2,6 @@
 // tests/engines/wavelet_test.c - the timing rule judged by the per-wavelet simulation and by
 // the closed forms of Luczynski et al., "Near-Optimal Wafer-Scale Reduce", HPDC 2024.
 // With a number as argument it looks at so many random images and prints the tables of README.md.
-#include <CUnit/Basic.h>
-#include <CUnit/CUnit.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +10,7 @@
 #include "runtime/check.h"
 #include "runtime/engine.h"
 #include "tests/common/random_image.h"
+#include "tests/common/suite.h"
 #include "tests/engines/models.h"
 #include "tests/engines/wavelet.h"
 
@@ -264,16 +263,13 @@ int main(int argc, char **argv)
     printing = argc > 1;
     if (argc > 1)
         images = (unsigned)strtoul(argv[1], NULL, 10);
-    CU_initialize_registry();
-    CU_pSuite s = CU_add_suite("wavelet", NULL, NULL);
-    CU_add_test(s, "closed forms", test_closed_forms);
-    CU_add_test(s, "matvec", test_matvec);
-    CU_add_test(s, "chain", test_chain);
-    CU_add_test(s, "broadcast", test_broadcast);
-    CU_add_test(s, "random images", test_random);
-    CU_basic_set_mode(CU_BRM_NORMAL);
-    CU_basic_run_tests();
-    unsigned failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failed != 0;
+    static const CU_TestInfo tests[] = {
+        {"closed forms", test_closed_forms},
+        {"matvec", test_matvec},
+        {"chain", test_chain},
+        {"broadcast", test_broadcast},
+        {"random images", test_random},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("wavelet", tests);
 }

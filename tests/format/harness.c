@@ -4,20 +4,6 @@
 
 #include <stdlib.h>
 
-void messages_open(Messages *m)
-{
-    *m = (Messages){0};
-    diag_init(&m->diag, "test");
-    m->diag.out = open_memstream(&m->text, &m->len);
-}
-
-char *messages_close(Messages *m)
-{
-    fclose(m->diag.out);
-    diag_finish(&m->diag);
-    return m->text;
-}
-
 Class class_of(Arena *a, const char *text)
 {
     Diag d;
@@ -32,15 +18,15 @@ Class class_of(Arena *a, const char *text)
 
 bool parse_ops(Arena *a, const char *ops, Class *c, char **messages)
 {
-    Messages m;
+    Capture m;
     char *text = arena_printf(a,
                               "class 0 \"t\" data=16 {\nchannel 0 in\nchannel 1 in\n"
                               "channel 2 out\nchannel 3 out\n%s\n}\n",
                               ops);
 
-    messages_open(&m);
+    capture_begin(&m);
     bool good = program_parse(a, &m.diag, diag_add_source(&m.diag, "t", text, strlen(text)), c);
-    *messages = messages_close(&m);
+    *messages = capture_take(&m);
     return good;
 }
 
@@ -76,18 +62,4 @@ Machine plain_machine(void)
     }
     m.cost[COST_MAC][DT_F32].width = (Fraction){48, 100};
     return m;
-}
-
-int run_suite(const char *name, const CU_TestInfo *tests)
-{
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite suite = CU_add_suite(name, NULL, NULL);
-    for (; tests->pName != NULL; tests++)
-        CU_add_test(suite, tests->pName, tests->pTestFunc);
-    CU_basic_set_mode(CU_BRM_NORMAL);
-    CU_basic_run_tests();
-    unsigned failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failed != 0;
 }

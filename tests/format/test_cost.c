@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "tests/common/random_program.h"
+#include "tests/common/suite.h"
 #include "tests/format/harness.h"
 
 static const uint32_t none[PROGRAM_DEPTH];
@@ -241,5 +242,5 @@ int main(void)
         {"totals are bounded", test_totals_bounded},
         CU_TEST_INFO_NULL,
     };
-    return run_suite("cost", tests);
+    return suite_run("cost", tests);
 }

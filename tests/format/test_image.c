@@ -6,6 +6,7 @@
 
 #include "runtime/format/image_layout.h"
 #include "tests/common/random_program.h"
+#include "tests/common/suite.h"
 #include "tests/format/harness.h"
 
 // ---- a small image that has everything ----
@@ -91,14 +92,12 @@ static void free_sample(Sample *s)
 // Reads; false with the messages in *text (heap) if it is refused.
 static bool try_read(Bytes file, char **text)
 {
-    Arena a = {0};
-    Messages m;
+    Capture m;
     Image image;
 
-    messages_open(&m);
-    bool good = image_read(&a, &m.diag, "x.wse", file, &image);
-    *text = messages_close(&m);
-    arena_free(&a);
+    capture_begin(&m);
+    bool good = image_read(&m.arena, &m.diag, "x.wse", file, &image);
+    *text = capture_take(&m);
     return good;
 }
 
@@ -121,14 +120,14 @@ static void test_round_trip(void)
 {
     Sample s;
     Arena a = {0};
-    Messages m;
+    Capture m;
     Image back;
     Bytes again;
 
     make_sample(&s);
-    messages_open(&m);
+    capture_begin(&m);
     CU_ASSERT_TRUE_FATAL(image_read(&a, &m.diag, "x.wse", s.bytes, &back));
-    free(messages_close(&m));
+    capture_end(&m);
     CU_ASSERT_STRING_EQUAL(back.machine.name, "plain");
     CU_ASSERT_EQUAL(back.machine.cost[COST_MAC][DT_F32].width.num, 48);
     CU_ASSERT_STRING_EQUAL(back.producer, "wsec 0.1.0");
@@ -181,11 +180,11 @@ static void test_other_images(void)
         image.classes[i] = p.program;
     }
     image_write(&image, &bytes);
-    Messages m;
+    Capture m;
     Image back;
-    messages_open(&m);
+    capture_begin(&m);
     CU_ASSERT_TRUE_FATAL(image_read(&a, &m.diag, "x.wse", bytes, &back));
-    free(messages_close(&m));
+    capture_end(&m);
     for (uint32_t i = 0; i < image.n_classes; i++)
         CU_ASSERT_TRUE(class_equal(&back.classes[i], &image.classes[i]));
     bytes_free(&bytes);
@@ -416,5 +415,5 @@ int main(void)
         {"hostile numbers", test_hostile_numbers},
         CU_TEST_INFO_NULL,
     };
-    return run_suite("image", tests);
+    return suite_run("image", tests);
 }

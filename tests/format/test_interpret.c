@@ -9,6 +9,7 @@
 
 #include "runtime/interpret.h"
 #include "tests/common/random_program.h"
+#include "tests/common/suite.h"
 #include "tests/format/harness.h"
 
 enum { NAN32 = 0x7fc00000, NAN16 = 0x7e00 };
@@ -492,5 +493,5 @@ int main(void)
         {"faults", test_faults},
         CU_TEST_INFO_NULL,
     };
-    return run_suite("interpret", tests);
+    return suite_run("interpret", tests);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "tests/common/random_program.h"
+#include "tests/common/suite.h"
 #include "tests/format/harness.h"
 
 #define D   "f32 m[0 : 0 0 0 1] <- "
@@ -461,5 +462,5 @@ int main(void)
         {"disjoint operands", test_disjoint},
         CU_TEST_INFO_NULL,
     };
-    return run_suite("program", tests);
+    return suite_run("program", tests);
 }

@@ -1,47 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/ir/graph_testing.c - see the header. Random graphs grow a pool of values: each step
  * draws an operator and operands that fit its rule, so that every graph is well typed. */
-#include "graph_testing.h"
+#include "tests/ir/graph_testing.h"
 
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
-
-int run_cases(const char *suite, const TestCase *cases, size_t n)
-{
-    if (CU_initialize_registry() != CUE_SUCCESS)
-        return 1;
-    CU_pSuite s = CU_add_suite(suite, NULL, NULL);
-    for (size_t i = 0; s != NULL && i < n; i++)
-        if (CU_add_test(s, cases[i].name, cases[i].run) == NULL)
-            return 1;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    unsigned failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return s == NULL || failures > 0;
-}
-
-void capture_begin(Capture *c)
-{
-    memset(c, 0, sizeof *c);
-    diag_init(&c->diag, "test");
-    c->diag.out = open_memstream(&c->text, &c->len);
-}
-
-const char *said(Capture *c)
-{
-    fflush(c->diag.out);
-    return c->text;
-}
-
-void capture_end(Capture *c)
-{
-    fclose(c->diag.out);
-    free(c->text);
-    diag_finish(&c->diag);
-    arena_free(&c->arena);
-}
 
 Graph *graph_from(Capture *c, const char *text)
 {

@@ -8,26 +8,7 @@
 #include "ir/eval.h"
 #include "ir/graph.h"
 #include "ir/support/rng.h"
-
-typedef struct TestCase {
-    const char *name;
-    void (*run)(void);
-} TestCase;
-
-/* Runs the cases as one suite; the value for main() to return. */
-int run_cases(const char *suite, const TestCase *cases, size_t n);
-
-/* Diagnostics go into memory; said() ends the capture and gives what was printed. */
-typedef struct Capture {
-    Diag diag;
-    Arena arena;
-    char *text;
-    size_t len;
-} Capture;
-
-void capture_begin(Capture *c);
-const char *said(Capture *c); /* valid until capture_end() */
-void capture_end(Capture *c);
+#include "tests/common/capture.h"
 
 /* A graph from text ("test.wir"); NULL if it is rejected. */
 Graph *graph_from(Capture *c, const char *text);

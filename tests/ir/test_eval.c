@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/ir/test_eval.c - the evaluator against values worked out by hand, and against second
  * loops written element by element from the operators' definitions. */
-#include "graph_testing.h"
+#include "tests/common/suite.h"
+#include "tests/ir/graph_testing.h"
 
 #include <float.h>
 #include <math.h>
@@ -305,11 +306,12 @@ static void without_values(void)
 
 int main(void)
 {
-    static const TestCase cases[] = {
+    static const CU_TestInfo tests[] = {
         {"by hand", by_hand},
         {"special values", special_values},
         {"second loops", second_loops},
         {"without values", without_values},
+        CU_TEST_INFO_NULL,
     };
-    return run_cases("evaluator", cases, sizeof cases / sizeof cases[0]);
+    return suite_run("evaluator", tests);
 }

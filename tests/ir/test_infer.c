@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/ir/test_infer.c - shape rules: what they give, and what they say when they can't. */
-#include "graph_testing.h"
+#include "tests/common/suite.h"
+#include "tests/ir/graph_testing.h"
 
 #include <string.h>
 
@@ -165,7 +166,7 @@ static void open_extent(void)
 
 int main(void)
 {
-    static const TestCase cases[] = {
+    static const CU_TestInfo tests[] = {
         {"conv2d", conv},
         {"layers", layers},
         {"carets", carets},
@@ -173,6 +174,7 @@ int main(void)
         {"elementwise", elementwise},
         {"views", views},
         {"open extent", open_extent},
+        CU_TEST_INFO_NULL,
     };
-    return run_cases("inference", cases, sizeof cases / sizeof cases[0]);
+    return suite_run("inference", tests);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/ir/test_plan.c - geometry of kernels and protocols of tensors. */
-#include "graph_testing.h"
+#include "tests/ir/graph_testing.h"
 
 #include "ir/plan.h"
+#include "tests/common/suite.h"
 
 /* All eight orientations: every core lands in the region, none twice, neighbors stay
  * neighbors on the side that plan_side() says. */
@@ -80,10 +81,11 @@ static void blocks(void)
 
 int main(void)
 {
-    static const TestCase cases[] = {
+    static const CU_TestInfo tests[] = {
         {"orientations", orientations},
         {"protocols", protocols},
         {"blocks", blocks},
+        CU_TEST_INFO_NULL,
     };
-    return run_cases("plan", cases, sizeof cases / sizeof cases[0]);
+    return suite_run("plan", tests);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/ir/test_text.c - the text form of graphs reads back byte for byte. */
-#include "graph_testing.h"
+#include "tests/common/suite.h"
+#include "tests/ir/graph_testing.h"
 
 #include <string.h>
 
@@ -139,11 +140,12 @@ static void errors(void)
 
 int main(void)
 {
-    static const TestCase cases[] = {
+    static const CU_TestInfo tests[] = {
         {"every operator", round_trip},
         {"places", spans},
         {"random graphs", random_round_trip},
         {"malformed text", errors},
+        CU_TEST_INFO_NULL,
     };
-    return run_cases("graph text", cases, sizeof cases / sizeof cases[0]);
+    return suite_run("graph text", tests);
 }

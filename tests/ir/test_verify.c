@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/ir/test_verify.c - the verifier finds broken graphs and names the pass. */
-#include "graph_testing.h"
+#include "tests/common/suite.h"
+#include "tests/ir/graph_testing.h"
 
 #include <string.h>
 
@@ -195,10 +196,11 @@ static void deep(void)
 
 int main(void)
 {
-    static const TestCase cases[] = {
+    static const CU_TestInfo tests[] = {
         {"broken graphs", broken_graphs},
         {"sweep", sweep},
         {"deep graph", deep},
+        CU_TEST_INFO_NULL,
     };
-    return run_cases("verifier", cases, sizeof cases / sizeof cases[0]);
+    return suite_run("verifier", tests);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/passes/test_chain.c - random networks through everything: graph passes, planner,
  * kernels, checker and core engine, against the reference evaluator. */
+#include "tests/common/suite.h"
 #include "tests/ir/graph_testing.h"
 #include "tests/kernels/bench.h"
 
@@ -48,6 +49,10 @@ static void in_f16(void)
 
 int main(void)
 {
-    static const TestCase cases[] = {{"f32", in_f32}, {"f16", in_f16}};
-    return run_cases("random networks", cases, sizeof cases / sizeof cases[0]);
+    static const CU_TestInfo tests[] = {
+        {"f32", in_f32},
+        {"f16", in_f16},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("random networks", tests);
 }

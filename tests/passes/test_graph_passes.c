@@ -2,6 +2,7 @@
 /* tests/passes/test_graph_passes.c - every graph pass: a golden before and after, and on random
  * graphs that no pass changes what the network computes. */
 #include "passes/passes.h"
+#include "tests/common/suite.h"
 #include "tests/ir/graph_testing.h"
 
 #include <math.h>
@@ -718,7 +719,7 @@ static void without_values(void)
 
 int main(void)
 {
-    static const TestCase cases[] = {
+    static const CU_TestInfo tests[] = {
         {"fold", fold},
         {"cse", cse},
         {"dce", dce},
@@ -734,6 +735,7 @@ int main(void)
         {"partition fan-out", partition_fan_out},
         {"random graphs", random_graphs},
         {"without values", without_values},
+        CU_TEST_INFO_NULL,
     };
-    return run_cases("graph passes", cases, sizeof cases / sizeof cases[0]);
+    return suite_run("graph passes", tests);
 }

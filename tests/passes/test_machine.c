@@ -1,29 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/passes/test_machine.c - machine descriptions: presets, errors and where they stand. */
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "passes/machine_files.h"
 #include "passes/passes.h"
+#include "tests/common/capture.h"
+#include "tests/common/suite.h"
 
-/* Loads a text as a file; everything said ends in *said (freed by the caller). */
-static bool load(const char *text, size_t len, Machine *m, char **said, int *code)
+/* Loads a text as a file; everything said ends in *messages (freed by the caller). */
+static bool load(const char *text, size_t len, Machine *m, char **messages, int *code)
 {
     char path[] = "/tmp/wsec-machine-XXXXXX";
     int fd = mkstemp(path);
     CU_ASSERT_FATAL(fd >= 0);
     CU_ASSERT_FATAL(write(fd, text, len) == (ssize_t)len);
     close(fd);
-    Diag d;
-    diag_init(&d, "test");
-    size_t size;
-    d.out = open_memstream(said, &size);
-    bool good = machine_load(&d, path, m);
-    *code = diag_exit_code(&d);
-    fclose(d.out);
-    diag_finish(&d);
+    Capture c;
+    capture_begin(&c);
+    bool good = machine_load(&c.diag, path, m);
+    *code = diag_exit_code(&c.diag);
+    *messages = capture_take(&c);
     unlink(path);
     return good;
 }
@@ -45,16 +43,16 @@ static void refuse(const char *from, const char *to, const char *expected)
     text_add_bytes(&t, text, (size_t)(at - text));
     text_add(&t, to);
     text_add(&t, at + strlen(from));
-    char *said = NULL;
+    char *messages = NULL;
     int code;
     Machine m;
-    CU_ASSERT_FALSE(load(t.data, t.len, &m, &said, &code));
+    CU_ASSERT_FALSE(load(t.data, t.len, &m, &messages, &code));
     CU_ASSERT_EQUAL(code, EXIT_INPUT);
-    if (!strstr(said, expected))
-        printf("\nexpected: %s\nsaid: %s", expected, said);
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, expected));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "/tmp/wsec-machine-")); /* a place */
-    free(said);
+    if (!strstr(messages, expected))
+        printf("\nexpected: %s\nsaid: %s", expected, messages);
+    CU_ASSERT_PTR_NOT_NULL(strstr(messages, expected));
+    CU_ASSERT_PTR_NOT_NULL(strstr(messages, "/tmp/wsec-machine-")); /* a place */
+    free(messages);
     text_free(&t);
 }
 
@@ -81,29 +79,20 @@ static void test_presets(void)
 
 static void test_names(void)
 {
-    Diag d;
+    Capture c;
     Machine m;
-    char *said = NULL;
-    size_t size;
-    diag_init(&d, "test");
-    d.out = open_memstream(&said, &size);
-    CU_ASSERT_FALSE(machine_load(&d, "wse3", &m));
-    CU_ASSERT_FALSE(machine_load(&d, "", &m));
-    CU_ASSERT_FALSE(machine_load(&d, "machine", &m));
-    CU_ASSERT_FALSE(machine_load(&d, "/tmp", &m));
-    CU_ASSERT_FALSE(machine_load(&d, "/nowhere/there.xml", &m));
-    fclose(d.out);
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "unknown machine 'wse3', did you mean 'wse2'?"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "known are tiny-8x8, wse2-64x64, wse2"));
-    free(said);
-    diag_finish(&d);
-    d.out = NULL;
-    FILE *f = open_memstream(&said, &size);
-    machine_list(f);
-    fclose(f);
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "750 x 994"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "tiny-8x8"));
-    free(said);
+    capture_begin(&c);
+    CU_ASSERT_FALSE(machine_load(&c.diag, "wse3", &m));
+    CU_ASSERT_FALSE(machine_load(&c.diag, "", &m));
+    CU_ASSERT_FALSE(machine_load(&c.diag, "machine", &m));
+    CU_ASSERT_FALSE(machine_load(&c.diag, "/tmp", &m));
+    CU_ASSERT_FALSE(machine_load(&c.diag, "/nowhere/there.xml", &m));
+    CU_ASSERT_PTR_NOT_NULL(strstr(said(&c), "unknown machine 'wse3', did you mean 'wse2'?"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(said(&c), "known are tiny-8x8, wse2-64x64, wse2"));
+    machine_list(c.diag.out);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said(&c), "750 x 994"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(said(&c), "tiny-8x8  "));
+    capture_end(&c);
 }
 
 static void test_errors(void)
@@ -137,58 +126,56 @@ static void test_several(void)
 {
     const char text[] = "<machine name=\"m\">\n  <fabric width=\"0\" height=\"x\"/>\n"
                         "  <!-- <fabric width=\"no\"/> -->\n  <memory byts=\"1\"/>\n</machine>\n";
-    char *said = NULL;
+    char *messages = NULL;
     int code;
     Machine m;
-    CU_ASSERT_FALSE(load(text, sizeof text - 1, &m, &said, &code));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, ":2:11: error: width of fabric is 0"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, ":2:21: error: height of fabric must be"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, ":4:11: error: unknown attribute 'byts'"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(said, "lacks the element 'router'"));
-    free(said);
+    CU_ASSERT_FALSE(load(text, sizeof text - 1, &m, &messages, &code));
+    CU_ASSERT_PTR_NOT_NULL(strstr(messages, ":2:11: error: width of fabric is 0"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(messages, ":2:21: error: height of fabric must be"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(messages, ":4:11: error: unknown attribute 'byts'"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(messages, "lacks the element 'router'"));
+    free(messages);
 }
 
 static void test_hostile(void)
 {
-    char *said = NULL;
+    char *messages = NULL;
     int code;
     Machine m;
     /* Everything that is cut off is refused, and nothing crashes. */
     const char *text = preset("tiny-8x8.xml");
     size_t len = strlen(text), end = (size_t)(strstr(text, "</machine>") - text) + 9;
     for (size_t n = 0; n <= end; n += 37) {
-        CU_ASSERT_FALSE(load(text, n, &m, &said, &code));
+        CU_ASSERT_FALSE(load(text, n, &m, &messages, &code));
         CU_ASSERT_EQUAL(code, EXIT_INPUT);
-        free(said);
+        free(messages);
     }
     /* NUL bytes, and a file above the limit. */
-    CU_ASSERT_FALSE(load("<machine/>\0<x/>", 15, &m, &said, &code));
-    free(said);
+    CU_ASSERT_FALSE(load("<machine/>\0<x/>", 15, &m, &messages, &code));
+    free(messages);
     size_t big = (1 << 20) + 1;
     char *spaces = malloc(big);
     memset(spaces, ' ', big);
     memcpy(spaces, text, len);
-    CU_ASSERT_FALSE(load(spaces, big, &m, &said, &code));
-    free(said);
+    CU_ASSERT_FALSE(load(spaces, big, &m, &messages, &code));
+    free(messages);
     /* Deeply nested. */
     for (size_t i = 0; i + 3 <= 300000; i += 3)
         memcpy(spaces + i, "<a>", 3);
-    CU_ASSERT_FALSE(load(spaces, 300000, &m, &said, &code));
-    free(said);
+    CU_ASSERT_FALSE(load(spaces, 300000, &m, &messages, &code));
+    free(messages);
     free(spaces);
 }
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite s = CU_add_suite("machine", NULL, NULL);
-    CU_add_test(s, "presets", test_presets);
-    CU_add_test(s, "names", test_names);
-    CU_add_test(s, "errors", test_errors);
-    CU_add_test(s, "several errors", test_several);
-    CU_add_test(s, "hostile", test_hostile);
-    CU_basic_run_tests();
-    unsigned failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failed != 0;
+    static const CU_TestInfo tests[] = {
+        {"presets", test_presets},
+        {"names", test_names},
+        {"errors", test_errors},
+        {"several errors", test_several},
+        {"hostile", test_hostile},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("machine", tests);
 }

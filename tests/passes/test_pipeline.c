@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ir/support/io.h"
+#include "tests/common/suite.h"
 
 static const char model[] = "graph \"g\" {\n"
                             "  %0 = input \"x\" : f32[2]\n"
@@ -144,9 +145,13 @@ static void broken(void)
 
 int main(void)
 {
-    static const TestCase cases[] = {
-        {"dumps", dumps}, {"stop after", stop},     {"unknown pass", unknown},
-        {"temps", temps}, {"broken graph", broken},
+    static const CU_TestInfo tests[] = {
+        {"dumps", dumps},
+        {"stop after", stop},
+        {"unknown pass", unknown},
+        {"temps", temps},
+        {"broken graph", broken},
+        CU_TEST_INFO_NULL,
     };
-    return run_cases("pipeline", cases, sizeof cases / sizeof cases[0]);
+    return suite_run("pipeline", tests);
 }

@@ -4,12 +4,12 @@
  * What the planner made is judged router by router by a small checker of this file that
  * knows only the frames of ir/plan.h: regions disjoint, lanes continuous from core to core,
  * one use per router and color, lane 0 leftmost, one port a row. */
-#include <CUnit/Basic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ir/support/rng.h"
 #include "passes/planner.h"
+#include "tests/common/suite.h"
 
 typedef struct Net {
     Arena arena;
@@ -496,17 +496,15 @@ static void test_infeasible(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite s = CU_add_suite("planner", NULL, NULL);
-    CU_add_test(s, "chains on a tiny fabric", test_chain_tiny);
-    CU_add_test(s, "chains", test_chain);
-    CU_add_test(s, "residuals", test_residual);
-    CU_add_test(s, "max_cores", test_max_cores);
-    CU_add_test(s, "same twice", test_same_twice);
-    CU_add_test(s, "router, random places", test_router_random);
-    CU_add_test(s, "infeasible", test_infeasible);
-    CU_basic_run_tests();
-    unsigned failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failed != 0;
+    static const CU_TestInfo tests[] = {
+        {"chains on a tiny fabric", test_chain_tiny},
+        {"chains", test_chain},
+        {"residuals", test_residual},
+        {"max_cores", test_max_cores},
+        {"same twice", test_same_twice},
+        {"router, random places", test_router_random},
+        {"infeasible", test_infeasible},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("planner", tests);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/passes/test_plans.c - whole plans of small networks: reports, pictures, dumps. */
-#include <CUnit/Basic.h>
 #include <libxml/parser.h>
 #include <libxml/xmlschemas.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "passes/planner.h"
+#include "tests/common/suite.h"
 
 static const char residual[] =
     "graph \"re<s&i>dual \\\"x\\\"\" {\n"
@@ -216,18 +216,17 @@ static void test_same_twice(void)
 
 int main(void)
 {
-    CU_initialize_registry();
-    CU_pSuite s = CU_add_suite("plans", NULL, NULL);
-    CU_add_test(s, "fork", test_fork);
-    CU_add_test(s, "bounds", test_bounds);
-    CU_add_test(s, "latency", test_latency);
-    CU_add_test(s, "reports", test_reports);
-    CU_add_test(s, "names in XML", test_xml_safe);
-    CU_add_test(s, "placement", test_placement);
-    CU_add_test(s, "same twice", test_same_twice);
-    CU_basic_run_tests();
-    unsigned failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
+    static const CU_TestInfo tests[] = {
+        {"fork", test_fork},
+        {"bounds", test_bounds},
+        {"latency", test_latency},
+        {"reports", test_reports},
+        {"names in XML", test_xml_safe},
+        {"placement", test_placement},
+        {"same twice", test_same_twice},
+        CU_TEST_INFO_NULL,
+    };
+    int bad = suite_run("plans", tests);
     xmlCleanupParser();
-    return failed != 0;
+    return bad;
 }
