@@ -5,36 +5,16 @@
 
 #include <string.h>
 
+#include "tests/common/test_machine.h"
+
 enum { E = 1 << SIDE_E, S = 1 << SIDE_S, R = 1 << SIDE_RAMP };
 
 static Machine machine(void)
 {
-    Machine m = {.name = "hand-8x8",
-                 .width = 8,
-                 .height = 8,
-                 .clock_hz = 850000000,
-                 .sram_bytes = 49152,
-                 .reserve_bytes = 2048,
-                 .op_bytes = 16,
-                 .banks = 8,
-                 .bank_bytes = 6144,
-                 .setup = 6,
-                 .setup_loop = 14,
-                 .latency = 1,
-                 .landing = {1, 1},
-                 .colors = 24,
-                 .reserved_colors = 3,
-                 .queues_in = 7,
-                 .queues_out = 5,
-                 .hop = 1,
-                 .ramp = 2,
-                 .ports_west = 4,
-                 .ports_east = 4,
-                 .host_words = {3, 1}};
-    for (int c = 0; c < COST_COUNT; c++) {
-        for (int t = 0; t < DT_COUNT; t++)
-            m.cost[c][t] = (OpCost){{1, 1}, {1, 1}};
-    }
+    Machine m = test_machine();
+    strcpy(m.name, "hand-8x8");
+    m.landing = (Fraction){1, 1};
+    m.host_words = (Fraction){3, 1};
     return m;
 }
 

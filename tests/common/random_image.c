@@ -15,6 +15,7 @@
 
 #include "ir/support/vec.h"
 #include "runtime/check.h"
+#include "tests/common/test_machine.h"
 
 enum {
     MAX_MESSAGES = 6,
@@ -85,27 +86,18 @@ static bool chance(Maker *k, uint32_t percent)
 
 Machine random_machine(Rng *rng)
 {
-    Machine m = {.width = 6 + rng_below(rng, 5),
-                 .height = 6 + rng_below(rng, 5),
-                 .clock_hz = 850000000,
-                 .sram_bytes = 49152,
-                 .reserve_bytes = 2048,
-                 .op_bytes = 16,
-                 .banks = 8,
-                 .bank_bytes = 6144,
-                 .setup = rng_below(rng, 8),
-                 .setup_loop = rng_below(rng, 16),
-                 .latency = rng_below(rng, 3),
-                 .colors = 24,
-                 .reserved_colors = 3,
-                 .queues_in = 7,
-                 .queues_out = 5,
-                 .hop = 1 + rng_below(rng, 2),
-                 .ramp = rng_below(rng, 3),
-                 .ports_west = EXTENT_X,
-                 .ports_east = EXTENT_X,
-                 .host_words = {2 * EXTENT_X, 1},
-                 .landing = {1 + rng_below(rng, 3), 1 + rng_below(rng, 2)}};
+    Machine m = test_machine();
+    m.width = 6 + rng_below(rng, 5);
+    m.height = 6 + rng_below(rng, 5);
+    m.setup = rng_below(rng, 8);
+    m.setup_loop = rng_below(rng, 16);
+    m.latency = rng_below(rng, 3);
+    m.landing.num = 1 + rng_below(rng, 3);
+    m.landing.den = 1 + rng_below(rng, 2);
+    m.hop = 1 + rng_below(rng, 2);
+    m.ramp = rng_below(rng, 3);
+    m.ports_west = m.ports_east = EXTENT_X;
+    m.host_words = (Fraction){2 * EXTENT_X, 1};
     snprintf(m.name, sizeof m.name, "random-%ux%u", m.width, m.height);
     for (int c = 0; c < COST_COUNT; c++) {
         for (int t = 0; t < DT_COUNT; t++) {

@@ -9,6 +9,7 @@
 
 #include "ir/support/rng.h"
 #include "ir/support/vec.h"
+#include "tests/common/test_machine.h"
 
 enum { E = 1 << SIDE_E, S = 1 << SIDE_S, RAMP = 1 << SIDE_RAMP, RESERVE = 2048 };
 
@@ -25,28 +26,13 @@ typedef struct Model {
 
 static Machine wse2(uint32_t width, uint32_t height)
 {
-    Machine m = {.name = "model",
-                 .width = width,
-                 .height = height,
-                 .clock_hz = 850000000,
-                 .sram_bytes = 49152,
-                 .reserve_bytes = RESERVE,
-                 .op_bytes = 16,
-                 .banks = 8,
-                 .bank_bytes = 2,
-                 .setup = 6,
-                 .setup_loop = 14,
-                 .latency = 1,
-                 .landing = {2, 1},
-                 .colors = 24,
-                 .reserved_colors = 3,
-                 .queues_in = 7,
-                 .queues_out = 5,
-                 .hop = 1,
-                 .ramp = 2,
-                 .ports_west = 60,
-                 .ports_east = 60,
-                 .host_words = {60, 1}};
+    Machine m = test_machine();
+    m.width = width;
+    m.height = height;
+    m.reserve_bytes = RESERVE;
+    m.bank_bytes = 2;
+    m.ports_west = m.ports_east = 60;
+    m.host_words = (Fraction){60, 1};
     static const Fraction width_of[COST_COUNT][DT_COUNT] = {
         [COST_COPY] = {{2, 1}, {4, 1}, {2, 1}},   [COST_ADD] = {{2, 1}, {4, 1}, {2, 1}},
         [COST_MUL] = {{1, 1}, {4, 1}, {1, 1}},    [COST_MAC] = {{12, 25}, {2, 1}, {1, 1}},

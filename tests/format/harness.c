@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "tests/common/test_machine.h"
+
 Class class_of(Arena *a, const char *text)
 {
     Diag d;
@@ -32,33 +34,13 @@ bool parse_ops(Arena *a, const char *ops, Class *c, char **messages)
 
 Machine plain_machine(void)
 {
-    Machine m = {.name = "plain",
-                 .width = 8,
-                 .height = 8,
-                 .clock_hz = 850000000,
-                 .sram_bytes = 49152,
-                 .reserve_bytes = 1024,
-                 .op_bytes = 16,
-                 .banks = 8,
-                 .bank_bytes = 2,
-                 .setup = 6,
-                 .setup_loop = 14,
-                 .latency = 1,
-                 .landing = {2, 1},
-                 .colors = 24,
-                 .reserved_colors = 3,
-                 .queues_in = 7,
-                 .queues_out = 5,
-                 .hop = 1,
-                 .ramp = 2,
-                 .ports_west = 4,
-                 .ports_east = 4,
-                 .host_words = {4, 1}};
+    Machine m = test_machine();
 
+    m.reserve_bytes = 1024;
+    m.bank_bytes = 2;
     for (int c = 0; c < COST_COUNT; c++) {
-        for (int t = 0; t < DT_COUNT; t++) {
+        for (int t = 0; t < DT_COUNT; t++)
             m.cost[c][t] = (OpCost){{t == DT_F16 ? 2 : 1, 1}, {2, 1}};
-        }
     }
     m.cost[COST_MAC][DT_F32].width = (Fraction){48, 100};
     return m;

@@ -9,11 +9,11 @@
 
 #include "ir/support/rng.h"
 #include "passes/planner.h"
+#include "tests/common/capture.h"
 #include "tests/common/suite.h"
 
 typedef struct Net {
-    Arena arena;
-    Diag diag;
+    Capture c;
     Machine machine;
     Graph graph;
     Plan plan;
@@ -23,42 +23,35 @@ typedef struct Net {
 static void net_init(Net *n, const char *machine)
 {
     memset(n, 0, sizeof *n);
-    diag_init(&n->diag, "test");
-    n->diag.out = tmpfile();
-    CU_ASSERT_TRUE_FATAL(machine_load(&n->diag, machine, &n->machine));
+    capture_begin(&n->c);
+    CU_ASSERT_TRUE_FATAL(machine_load(&n->c.diag, machine, &n->machine));
     n->graph.name = "net";
-    n->graph.arena = &n->arena;
-    n->plan = (Plan){.arena = &n->arena, .graph = &n->graph, .machine = &n->machine};
-    n->cx = (PassContext){.diag = &n->diag,
+    n->graph.arena = &n->c.arena;
+    n->plan = (Plan){.arena = &n->c.arena, .graph = &n->graph, .machine = &n->machine};
+    n->cx = (PassContext){.diag = &n->c.diag,
                           .graph = &n->graph,
                           .plan = &n->plan,
                           .machine = &n->machine,
-                          .arena = &n->arena};
+                          .arena = &n->c.arena};
     n->cx.options.slack = 0.05;
 }
 
 static void net_finish(Net *n)
 {
-    fclose(n->diag.out);
-    diag_finish(&n->diag);
-    arena_free(&n->arena);
+    capture_end(&n->c);
 }
 
-static bool said(Net *n, const char *text)
+static bool says(Net *n, const char *text)
 {
-    static char buffer[1 << 16];
-    rewind(n->diag.out);
-    size_t len = fread(buffer, 1, sizeof buffer - 1, n->diag.out);
-    buffer[len] = '\0';
-    if (strstr(buffer, text))
+    if (strstr(said(&n->c), text))
         return true;
-    printf("not said: %s\nbut: %s\n", text, buffer);
+    printf("not said: %s\nbut: %s\n", text, said(&n->c));
     return false;
 }
 
 static Node *node(Net *n, Opkind op, int64_t rows, int64_t cols, int64_t features)
 {
-    Node *v = arena_new(&n->arena, Node);
+    Node *v = arena_new(&n->c.arena, Node);
     v->op = op;
     v->type.dtype = DT_F32;
     v->type.rank = cols ? 3 : rows ? 2 : 1;
@@ -69,23 +62,23 @@ static Node *node(Net *n, Opkind op, int64_t rows, int64_t cols, int64_t feature
 
 static Kernel *kernel(Net *n, KernelKind kind, Node *value)
 {
-    Kernel *k = arena_new(&n->arena, Kernel);
+    Kernel *k = arena_new(&n->c.arena, Kernel);
     k->id = (uint32_t)n->plan.kernels.n;
     k->kind = kind;
-    k->name = arena_printf(&n->arena, "k%u", k->id);
+    k->name = arena_printf(&n->c.arena, "k%u", k->id);
     k->anchor = k->result = value;
-    vec_push(&n->arena, &n->plan.kernels, k);
+    vec_push(&n->c.arena, &n->plan.kernels, k);
     return k;
 }
 
 static Stream *stream(Net *n, Kernel *from, Kernel *to, Node *value)
 {
-    Stream *s = arena_new(&n->arena, Stream);
+    Stream *s = arena_new(&n->c.arena, Stream);
     s->id = (uint32_t)n->plan.streams.n;
     s->from = from ? (int32_t)from->id : PLAN_HOST;
     s->to = to ? (int32_t)to->id : PLAN_HOST;
     s->name =
-        arena_printf(&n->arena, "%s -> %s", from ? from->name : "host", to ? to->name : "host");
+        arena_printf(&n->c.arena, "%s -> %s", from ? from->name : "host", to ? to->name : "host");
     s->node = value;
     s->slots = 2;
     protocol_of(&value->type, 0, 1, &s->protocol);
@@ -95,7 +88,7 @@ static Stream *stream(Net *n, Kernel *from, Kernel *to, Node *value)
         s->to_input = to->n_in;
         to->in[to->n_in++] = s->id;
     }
-    vec_push(&n->arena, &n->plan.streams, s);
+    vec_push(&n->c.arena, &n->plan.streams, s);
     return s;
 }
 
@@ -213,9 +206,9 @@ static void judge_stream(Judge *j, const Stream *s)
     const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
     Edge out = {0}, in = {0};
     if (from)
-        kernel_edge_out(&n->arena, from, &out);
+        kernel_edge_out(&n->c.arena, from, &out);
     if (to)
-        kernel_edge_in(&n->arena, to, s->to_input, &in);
+        kernel_edge_in(&n->c.arena, to, s->to_input, &in);
     if ((from && out.lanes != s->protocol.lanes) || (to && in.lanes != s->protocol.lanes))
         judge_bad(j, "lanes differ", s, 0, 0);
     if (s->color >= n->machine.colors - n->machine.reserved_colors)
@@ -346,7 +339,7 @@ static void expect_plan(Net *n)
     if (good) {
         CU_ASSERT_TRUE(judged_good(n));
     } else {
-        said(n, "?");
+        says(n, "?");
     }
 }
 
@@ -435,7 +428,7 @@ static void test_router_random(void)
                                .lanes_out = out,
                                .split = 1 + rng_below(&rng, 2),
                                .segs_out = 1};
-            kernel_shape(&n.arena, k, &n.plan.streams.data[k->in[0]]->protocol, &n.machine,
+            kernel_shape(&n.c.arena, k, &n.plan.streams.data[k->in[0]]->protocol, &n.machine,
                          &k->shape);
             n.plan.streams.data[k->in[0]]->protocol.lanes = lanes;
             n.plan.streams.data[k->out[0]]->protocol.lanes = lanes = out;
@@ -455,7 +448,7 @@ static void test_router_random(void)
             }
         }
         Router *r;
-        if (placed && plan_route(&n.plan, &n.arena, UINT64_MAX / 4, &r)) {
+        if (placed && plan_route(&n.plan, &n.c.arena, UINT64_MAX / 4, &r)) {
             routed++;
             CU_ASSERT_TRUE(judged_good(&n));
         }
@@ -469,28 +462,28 @@ static void test_infeasible(void)
     Net n;
     net_mlp(&n, "tiny-8x8", 2, 20000); /* memory of every core */
     CU_ASSERT_FALSE(plan_all(&n));
-    CU_ASSERT_EQUAL(diag_exit_code(&n.diag), EXIT_INFEASIBLE);
-    CU_ASSERT_TRUE(said(&n, "kernel 'k0' needs "));
-    CU_ASSERT_TRUE(said(&n, "bytes too many"));
-    CU_ASSERT_TRUE(said(&n, "would help"));
+    CU_ASSERT_EQUAL(diag_exit_code(&n.c.diag), EXIT_INFEASIBLE);
+    CU_ASSERT_TRUE(says(&n, "kernel 'k0' needs "));
+    CU_ASSERT_TRUE(says(&n, "bytes too many"));
+    CU_ASSERT_TRUE(says(&n, "would help"));
     net_finish(&n);
 
     net_mlp(&n, "tiny-8x8", 70, 16); /* a core each is more than there are */
     CU_ASSERT_FALSE(plan_all(&n));
-    CU_ASSERT_TRUE(said(&n, "cores at least, 64 may be used"));
+    CU_ASSERT_TRUE(says(&n, "cores at least, 64 may be used"));
     net_finish(&n);
 
     net_mlp(&n, "wse2-64x64", 2, 96);
     n.machine.colors = n.machine.reserved_colors + 2; /* chains take both */
     CU_ASSERT_FALSE(plan_all(&n));
-    CU_ASSERT_EQUAL(diag_exit_code(&n.diag), EXIT_INFEASIBLE);
-    CU_ASSERT_TRUE(said(&n, "had none of the 2 colors free"));
+    CU_ASSERT_EQUAL(diag_exit_code(&n.c.diag), EXIT_INFEASIBLE);
+    CU_ASSERT_TRUE(says(&n, "had none of the 2 colors free"));
     net_finish(&n);
 
     net_residual(&n, "wse2", 1);
     n.machine.queues_in = 2; /* two streams and a chain */
     CU_ASSERT_FALSE(plan_all(&n));
-    CU_ASSERT_TRUE(said(&n, "needs 3 incoming"));
+    CU_ASSERT_TRUE(says(&n, "needs 3 incoming"));
     net_finish(&n);
 }
 
