@@ -862,8 +862,8 @@ bool pass_route(PassContext *cx)
     for (unsigned step = 0; step < 3; step++) {
         if (!plan_route(cx->plan, cx->arena, plan_link_limit(cx->plan, step), &r))
             continue;
-        Box where;
-        Side side;
+        Box where = {0};
+        Side side = SIDE_N;
         uint64_t peak = router_peak(r, &where, &side), target = plan_target(cx->plan);
         if (peak > target)
             cx->plan->why = arena_printf(cx->arena,
