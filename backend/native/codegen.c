@@ -11,7 +11,7 @@
  * Order of elements is what makes results: a form is a plain loop nest whose innermost
  * dimension runs in vectors where its elements are independent (destination stride 1; by the
  * language's rule sources are disjoint from the destination or have its descriptor). A
- * multiply-accumulate with reduction dimensions (destination stride 0) outside of a
+ * multiply-accumulate with reduction dimensions (destination stride 0) around or inside of a
  * dimension of stride 1 keeps a tile of outputs in vector registers over all reduction
  * dimensions, as matrix product kernels do (Goto, van de Geijn, ACM TOMS 34(3), 2008): each
  * sum still sees its terms in the order of the language. A remainder of a tile computes whole
@@ -492,7 +492,7 @@ static void emit_nest(Gen *g, const Form *f, FormArgs a)
         loop_end(g, &l);
     } else {
         unsigned width = g->target->lanes;
-        Branch some = branch_begin(g, icmp(g, LLVMIntSGT, n, k64(g, 0)));
+        Branch many = branch_begin(g, icmp(g, LLVMIntSGT, n, k64(g, 2)));
         for (unsigned s = 1; s < MAX_OPERANDS; s++)
             if (has_pointer(f, s) && f->operand[s].stride[inner] == STRIDE_ZERO)
                 held[s] = load_value(g, f->operand[s].dtype, at[s], 1);
@@ -505,8 +505,12 @@ static void emit_nest(Gen *g, const Form *f, FormArgs a)
         emit_elements(g, f, &a, at, held, whole, lane_mask(g, rest, width), width);
         branch_else(g, &tail);
         branch_end(g, &tail);
-        branch_else(g, &some);
-        branch_end(g, &some);
+        branch_else(g, &many);
+        memset(held, 0, sizeof held);
+        l = loop_begin(g, n, one);
+        emit_elements(g, f, &a, at, held, l.i, NULL, 1);
+        loop_end(g, &l);
+        branch_end(g, &many);
     }
     for (unsigned d = inner; d-- > 0;)
         loop_end(g, &loop[d]);
@@ -515,21 +519,25 @@ static void emit_nest(Gen *g, const Form *f, FormArgs a)
 /* ---- multiply-accumulate with a tile of outputs in registers ---- */
 
 typedef struct TilePlan {
-    unsigned n_out, out[2]; /* dimensions of outputs outside of the innermost, in order */
+    unsigned vec;           /* dimension that runs in vectors */
+    unsigned n_out, out[2]; /* other dimensions of outputs, in order */
     unsigned n_sum, sum[3]; /* reduction dimensions, in order */
 } TilePlan;
 
 static bool plan_tile(const Form *f, TilePlan *t)
 {
-    unsigned inner = f->rank - 1u;
-    *t = (TilePlan){0};
-    if (f->code != OPCODE_MAC || f->operand[0].stride[inner] != STRIDE_ONE)
+    *t = (TilePlan){.vec = f->rank - 1u};
+    while (t->vec > 0 && f->operand[0].stride[t->vec] == STRIDE_ZERO)
+        t->vec--;
+    if (f->code != OPCODE_MAC || f->operand[0].stride[t->vec] != STRIDE_ONE)
         return false;
     for (unsigned s = 1; s <= 2; s++)
         if (f->operand[s].kind == SOURCE_DST ||
-            (has_pointer(f, s) && f->operand[s].stride[inner] == STRIDE_ANY))
+            (has_pointer(f, s) && f->operand[s].stride[t->vec] == STRIDE_ANY))
             return false;
-    for (unsigned d = 0; d < inner; d++) {
+    for (unsigned d = 0; d < f->rank; d++) {
+        if (d == t->vec)
+            continue;
         if (f->operand[0].stride[d] == STRIDE_ZERO)
             t->sum[t->n_sum++] = d;
         else if (t->n_out == 2)
@@ -540,13 +548,13 @@ static bool plan_tile(const Form *f, TilePlan *t)
     return t->n_sum > 0;
 }
 
-/* One tile: `rows` positions of the last outer output dimension, `vectors` registers of the
- * innermost one, of which the first n_left elements exist. */
+/* One tile: `rows` positions of the last of t->out, `vectors` registers along t->vec, of which the
+ * first n_left elements exist. */
 static void emit_tile(Gen *g, const Form *f, const FormArgs *a, const TilePlan *t,
                       LLVMValueRef at[MAX_TILE_P][MAX_OPERANDS], LLVMValueRef n_left, unsigned rows,
                       unsigned vectors)
 {
-    unsigned width = g->target->lanes, inner = f->rank - 1u;
+    unsigned width = g->target->lanes, inner = t->vec;
     LLVMTypeRef type = wide(g->f32, width);
     LLVMValueRef acc[MAX_TILE_P][MAX_TILE_V], one = k64(g, 1), lane_at[MAX_TILE_V];
     for (unsigned v = 0; v < vectors; v++)
@@ -601,21 +609,32 @@ static void emit_tile(Gen *g, const Form *f, const FormArgs *a, const TilePlan *
     for (unsigned d = t->n_sum; d-- > 0;)
         loop_end(g, &loop[d]);
 
-    for (unsigned v = 0; v < vectors; v++) {
-        LLVMValueRef mask = lane_mask(g, binary(g, LLVMSub, n_left, lane_at[v]), width);
-        for (unsigned r = 0; r < rows; r++)
-            store_value(g, DT_F32, advance(g, f, a, 0, inner, at[r][0], lane_at[v]),
-                        LLVMBuildLoad2(g->b, type, acc[r][v], ""), mask, width);
-    }
+    /* What lies behind a row is read before any row is stored: a load that overlaps a store
+     * just made would wait for it. Rows follow each other upwards, so what a row writes back
+     * into the next one is overwritten by that. */
+    LLVMValueRef behind[MAX_TILE_P][MAX_TILE_V], to[MAX_TILE_P][MAX_TILE_V];
+    for (unsigned r = 0; r < rows; r++)
+        for (unsigned v = 0; v < vectors; v++) {
+            to[r][v] = advance(g, f, a, 0, inner, at[r][0], lane_at[v]);
+            behind[r][v] = load_raw(g, DT_F32, to[r][v], width);
+        }
+    for (unsigned r = 0; r < rows; r++)
+        for (unsigned v = 0; v < vectors; v++) {
+            LLVMValueRef mask = lane_mask(g, binary(g, LLVMSub, n_left, lane_at[v]), width);
+            LLVMValueRef sum =
+                stored_value(g, DT_F32, LLVMBuildLoad2(g->b, type, acc[r][v], ""), width);
+            sum = LLVMBuildSelect(g->b, mask, sum, behind[r][v], "");
+            LLVMSetAlignment(LLVMBuildStore(g->b, sum, to[r][v]), 4);
+        }
 }
 
-/* Walks the innermost dimension of `rows` positions in tiles of the given numbers of vectors,
+/* Walks t->vec of `rows` positions in tiles of the given numbers of vectors,
  * descending, ending with 1: the smallest that covers what is left, or the largest. */
 static void emit_tile_row(Gen *g, const Form *f, const FormArgs *a, const TilePlan *t,
                           LLVMValueRef at[MAX_TILE_P][MAX_OPERANDS], unsigned rows,
                           const unsigned *vectors)
 {
-    unsigned width = g->target->lanes, inner = f->rank - 1u;
+    unsigned width = g->target->lanes, inner = t->vec;
     LLVMValueRef n = a->extent[inner], i = new_variable(g, g->i64);
     LLVMBuildStore(g->b, k64(g, 0), i);
     LLVMBasicBlockRef head = new_block(g), body = new_block(g), exit = new_block(g);
@@ -679,24 +698,19 @@ static void emit_tiles(Gen *g, const Form *f, const FormArgs *a, const TilePlan 
         loop_end(g, &outer);
 }
 
-static LLVMValueRef magnitude(Gen *g, LLVMValueRef v)
-{
-    LLVMValueRef negative = icmp(g, LLVMIntSLT, v, k64(g, 0));
-    return LLVMBuildSelect(g->b, negative, LLVMBuildNeg(g->b, v, ""), v, "");
-}
-
 /* Whether tiles may be used: an operation without elements must not touch its destination,
- * and the order of outputs, which tiles change, is seen where two of them are one element. */
-static LLVMValueRef may_tile(Gen *g, const Form *f, const FormArgs *a, const TilePlan *t)
+ * and the order of outputs, which tiles change, is seen where two of them are one element.
+ * Rows must follow each other upwards. */
+static LLVMValueRef may_tile(Gen *g, const FormArgs *a, const TilePlan *t)
 {
-    LLVMValueRef span = a->extent[f->rank - 1u], one = k64(g, 1), all = NULL;
+    LLVMValueRef span = a->extent[t->vec], one = k64(g, 1), all = NULL;
     for (unsigned k = 0; k < t->n_sum; k++) {
         LLVMValueRef some = icmp(g, LLVMIntSGE, a->extent[t->sum[k]], one);
         all = all ? binary(g, LLVMAnd, all, some) : some;
     }
     for (unsigned k = t->n_out; k-- > 0;) {
         unsigned d = t->out[k];
-        LLVMValueRef step = magnitude(g, a->stride[0][d]);
+        LLVMValueRef step = a->stride[0][d];
         LLVMValueRef apart = binary(g, LLVMOr, icmp(g, LLVMIntSLE, a->extent[d], one),
                                     icmp(g, LLVMIntSGE, step, span));
         all = binary(g, LLVMAnd, all, apart);
@@ -726,7 +740,7 @@ static FormFn *form_function(Gen *g, const Form *f)
     if (!plan_tile(f, &t)) {
         emit_nest(g, f, a);
     } else {
-        Branch br = branch_begin(g, may_tile(g, f, &a, &t));
+        Branch br = branch_begin(g, may_tile(g, &a, &t));
         emit_tiles(g, f, &a, &t);
         branch_else(g, &br);
         emit_nest(g, f, a);
@@ -799,9 +813,57 @@ static void advance_channel(Gen *g, const ClassGen *c, const Operand *o, LLVMVal
     LLVMBuildStore(g->b, LLVMBuildGEP2(g->b, g->i32, at, &words, 1, ""), var);
 }
 
+static void call_form(Gen *g, const Form *f, const FormArgs *a)
+{
+    LLVMValueRef list[MAX_ARGS];
+    FormFn *fn = form_function(g, f);
+    LLVMBuildCall2(g->b, fn->type, fn->fn, list, args_to_list(f, a, list), "");
+}
+
+/* The form of a multiply-accumulate whose innermost extent is 1 and whose operands move by
+ * 0 or 1 along the last output dimension before it: such outputs fill vectors. *when is the
+ * condition. False if there is none. */
+static bool narrow_form(Gen *g, const Form *f, const FormArgs *a, Form *result, LLVMValueRef *when)
+{
+    unsigned inner = f->rank - 1u, v = inner;
+    TilePlan t;
+    if (f->code != OPCODE_MAC || f->rank < 2)
+        return false;
+    do {
+        if (v-- == 0)
+            return false;
+    } while (f->operand[0].stride[v] == STRIDE_ZERO);
+    *result = *f;
+    result->rank--;
+    *when = icmp(g, LLVMIntEQ, a->extent[inner], k64(g, 1));
+    for (unsigned o = 0; o < MAX_OPERANDS; o++) {
+        result->operand[o].stride[inner] = 0;
+        if (!has_pointer(f, o) || f->operand[o].stride[v] != STRIDE_ANY)
+            continue;
+        result->operand[o].stride[v] = STRIDE_ONE;
+        *when = binary(g, LLVMAnd, *when, icmp(g, LLVMIntEQ, a->stride[o][v], k64(g, 1)));
+    }
+    return plan_tile(result, &t);
+}
+
+static void emit_form(Gen *g, const Form *f, const FormArgs *a)
+{
+    Form narrow;
+    LLVMValueRef when;
+    if (!narrow_form(g, f, a, &narrow, &when)) {
+        call_form(g, f, a);
+        return;
+    }
+    Branch br = branch_begin(g, when);
+    call_form(g, &narrow, a);
+    branch_else(g, &br);
+    call_form(g, f, a);
+    branch_end(g, &br);
+}
+
 static void emit_op(Gen *g, const ClassGen *c, const Op *op)
 {
-    LLVMValueRef extent[PROGRAM_DIMS], list[MAX_ARGS];
+    LLVMValueRef extent[PROGRAM_DIMS];
     unsigned dim[PROGRAM_DIMS], rank = 0;
     for (unsigned d = 0; d < PROGRAM_DIMS; d++) {
         extent[d] = scalar(g, c, op->extent[d]);
@@ -869,11 +931,8 @@ static void emit_op(Gen *g, const ClassGen *c, const Op *op)
             break;
         }
     }
-    if (op->code != OPCODE_SKIP) {
-        FormFn *fn = form_function(g, &f);
-        unsigned n = args_to_list(&f, &a, list);
-        LLVMBuildCall2(g->b, fn->type, fn->fn, list, n, "");
-    }
+    if (op->code != OPCODE_SKIP)
+        emit_form(g, &f, &a);
     for (unsigned o = 0; o < MAX_OPERANDS; o++) {
         if (!message[o])
             continue;

@@ -175,16 +175,17 @@ static void random_mac(Arena *a, Rng *rng, RandomProgram *p)
     p->program.ops = op;
     p->program.n_ops = 1;
     op->code = OPCODE_MAC;
-    n[3] = rng_below(rng, 3) ? between(rng, 1, 70) : edges[rng_below(rng, 13)];
+    bool narrow = rng_below(rng, 3) == 0; // the last but one may fill vectors then
+    n[3] = narrow ? 1 : rng_below(rng, 3) ? between(rng, 1, 70) : edges[rng_below(rng, 13)];
     for (int k = 0; k < 3; k++)
-        n[k] = rng_below(rng, 4) == 0 ? 1 : between(rng, 0, sums >> k & 1 ? 5 : 9);
+        n[k] = rng_below(rng, 4) == 0 ? 1 : between(rng, 0, sums >> k & 1 ? 5 : narrow ? 30 : 9);
     op->dst = (Operand){.kind = OPERAND_MEM, .dtype = DT_F32, .base = IMM(DST)};
     op->src[0] = (Operand){.kind = OPERAND_MEM, .dtype = (uint8_t)type, .base = IMM(W)};
     op->src[1] = (Operand){.kind = OPERAND_MEM, .dtype = (uint8_t)type, .base = IMM(X)};
     int32_t apart = n[3];
     for (int k = 3; k >= 0; k--) {
         bool sum = k < 3 && (sums >> k & 1);
-        bool data = rng_below(rng, 2);
+        bool data = narrow || rng_below(rng, 2);
         p->data[k] = n[k];
         op->extent[k] = n[k] == 1 && !data ? IMM(1) : DATA(k);
         // destination: outputs apart, or sometimes one on the other
@@ -192,9 +193,9 @@ static void random_mac(Arena *a, Rng *rng, RandomProgram *p)
         op->dst.stride[k] = k == 3 ? IMM(1) : sum ? IMM(0) : DATA(4 + k);
         if (!sum && k < 3)
             apart *= n[k] > 0 ? n[k] : 1;
-        p->data[8 + k] = between(rng, 0, k == 3 ? 1 : 90);
+        p->data[8 + k] = narrow && rng_below(rng, 2) ? 1 : between(rng, 0, k == 3 ? 1 : 60);
         op->src[0].stride[k] = k == 3 ? IMM(1) : rng_below(rng, 3) ? DATA(8 + k) : IMM(0);
-        p->data[12 + k] = between(rng, 0, 20);
+        p->data[12 + k] = narrow && rng_below(rng, 3) ? 1 : between(rng, 0, 20);
         op->src[1].stride[k] = k == 3 ? IMM(rng_below(rng, 4) == 0) : DATA(12 + k);
     }
     if (apart > W / 4) { // too large: all outputs on few elements
@@ -231,7 +232,7 @@ static void test_tiles(void)
     for (int k = 0; k < 2; k++) {
         Arena a = {0};
         Rng rng = {7};
-        enum { N = 40 };
+        enum { N = 50 };
         RandomProgram *programs = arena_array(&a, RandomProgram, N);
         for (int i = 0; i < N; i++)
             random_mac(&a, &rng, &programs[i]);
