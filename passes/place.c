@@ -134,10 +134,11 @@ static uint32_t wire_estimate(Side ds, int32_t sx, int32_t sy, Side de, int32_t 
 static void middle(Router *r, const Kernel *k, int input, Side *travel, int32_t *x, int32_t *y,
                    uint32_t *lanes)
 {
-    int32_t *ex, *ey;
-    router_edge(r, k, input, travel, lanes, &ex, &ey);
-    *x = (int32_t)k->x + (ex[0] + ex[*lanes - 1]) / 2;
-    *y = (int32_t)k->y + (ey[0] + ey[*lanes - 1]) / 2;
+    const FabricEdge *e = router_edge(r, k, input);
+    *travel = e->travel;
+    *lanes = e->lanes;
+    *x = (int32_t)k->x + (e->x[0] + e->x[e->lanes - 1]) / 2;
+    *y = (int32_t)k->y + (e->y[0] + e->y[e->lanes - 1]) / 2;
 }
 
 static uint32_t candidate_cost(Placer *p, const Kernel *k)
@@ -213,12 +214,10 @@ static void coordinates(Placer *p, const Kernel *k, uint32_t depth, bool along_x
         }
         /* The first or the last lane straight on: all others shift to one side. */
         const Kernel *from = p->plan->kernels.data[s->from];
-        Side travel, in_travel;
-        uint32_t n;
-        int32_t *sx, *sy, *ex, *ey;
-        router_edge(p->router, from, -1, &travel, &n, &sx, &sy);
-        router_edge(p->router, k, (int)i, &in_travel, &n, &ex, &ey);
-        const int32_t *sc = along_x ? sx : sy, *ec = along_x ? ex : ey;
+        const FabricEdge *out = router_edge(p->router, from, -1);
+        const FabricEdge *in = router_edge(p->router, k, (int)i);
+        const int32_t *sc = along_x ? out->x : out->y, *ec = along_x ? in->x : in->y;
+        uint32_t n = in->lanes;
         int32_t base = (int32_t)(along_x ? from->x : from->y);
         coordinate(c, base + sc[0] - ec[0], size, extent);
         coordinate(c, base + sc[n - 1] - ec[n - 1], size, extent);

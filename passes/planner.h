@@ -45,6 +45,14 @@ typedef struct RouteFailure {
     bool no_ports;
 } RouteFailure;
 
+/* The edge of a kernel in its orientation: the cells of the lanes, and the travel there. */
+typedef struct FabricEdge {
+    bool known;
+    Side travel;
+    uint32_t lanes;
+    int32_t *x, *y; /* relative to the region's corner */
+} FabricEdge;
+
 typedef struct KernelEdges KernelEdges;
 
 typedef struct Router {
@@ -52,7 +60,7 @@ typedef struct Router {
     Plan *plan;
     VEC(Taken) taken;
     VEC(PortUse) ports;
-    KernelEdges *edges; /* by kernel and mirror, asked once */
+    KernelEdges *edges; /* by kernel and orientation, asked once */
     uint64_t limit;     /* words a sample on a link */
     RouteFailure failure;
 } Router;
@@ -68,16 +76,15 @@ void router_add_kernel(Router *r, const Kernel *k); /* its region, once placed *
 bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost);
 RouterMark router_mark(const Router *r);
 void router_rewind(Router *r, RouterMark mark);
-/* The edge of a kernel on the fabric: its cells by lane (x, y) and the travel there. */
-bool router_edge(Router *r, const Kernel *k, int input /* -1: out */, Side *travel, uint32_t *lanes,
-                 int32_t **x, int32_t **y);
+const FabricEdge *router_edge(Router *r, const Kernel *k, int input); /* -1: its result's */
 /* Takes what a routed stream uses, for reports. */
 void router_add_routed(Router *r, const Stream *s);
 /* The fullest link that words leave a box by, in words a sample; and of all. */
 uint64_t router_load(const Router *r, Box box, Side side);
 uint64_t router_peak(const Router *r, Box *where, Side *side);
 
-/* All streams of a placed plan; tries several orders. NULL failure: it worked. */
+/* All streams of a placed plan; tries several orders. If it is false, (*router)->failure
+ * says what stood in the way. */
 bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router);
 uint64_t plan_target(const Plan *plan); /* cycles a sample of the slowest kernel or the ports */
 uint64_t plan_host_words(const Plan *plan);

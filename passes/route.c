@@ -20,13 +20,6 @@
 
 enum { MAX_TURNS = 4, MAX_TRACKS = 512, MAX_PORT_CHOICES = 64, TURN_CHARGE = 2 };
 
-typedef struct FabricEdge {
-    bool known;
-    Side travel;
-    uint32_t lanes;
-    int32_t *x, *y; /* relative to the region's corner */
-} FabricEdge;
-
 struct KernelEdges {
     FabricEdge edge[8][KERNEL_MAX_INPUTS + 1]; /* by orientation; out last */
 };
@@ -110,8 +103,7 @@ void router_add_kernel(Router *r, const Kernel *k)
     take(r, plan_box(k), kernel_own_colors(k), side, words, -1);
 }
 
-bool router_edge(Router *r, const Kernel *k, int input, Side *travel, uint32_t *lanes, int32_t **x,
-                 int32_t **y)
+const FabricEdge *router_edge(Router *r, const Kernel *k, int input)
 {
     unsigned orientation = k->turn * 2 + (k->mirror ? 1 : 0);
     unsigned which = input < 0 ? KERNEL_MAX_INPUTS : (unsigned)input;
@@ -145,11 +137,7 @@ bool router_edge(Router *r, const Kernel *k, int input, Side *travel, uint32_t *
             e->y[l] = (int32_t)fy;
         }
     }
-    *travel = e->travel;
-    *lanes = e->lanes;
-    *x = e->x;
-    *y = e->y;
-    return true;
+    return e;
 }
 
 /* ---- ways ---- */
@@ -513,163 +501,168 @@ static void port_rows(const Router *r, Side side, Box near, int32_t n, int32_t h
     }
 }
 
-static bool failed(Router *r, const Stream *s)
+/* Where the lanes of an edge stand on the fabric: one line across their travel, and each
+ * lane's track. False if lane 0 is not the leftmost. */
+static bool edge_lanes(const Kernel *k, const FabricEdge *edge, int32_t *along, int32_t *cross)
 {
-    r->failure.stream = s->id;
-    return false;
+    for (uint32_t l = 0; l < edge->lanes; l++) {
+        int32_t x = (int32_t)k->x + edge->x[l], y = (int32_t)k->y + edge->y[l];
+        cross[l] = horizontal(edge->travel) ? y : x;
+        if (l == 0)
+            *along = horizontal(edge->travel) ? x : y;
+    }
+    return handed(cross, edge->lanes, edge->travel);
+}
+
+/* The host's end of a stream that enters (in) or leaves the fabric by those rows. */
+static void set_port(Ends *e, bool in, Side side, int32_t *rows)
+{
+    int32_t outside = side == SIDE_W ? -1 : e->width;
+    Box port = hull(outside, rows[0], outside, rows[e->n - 1]);
+    if (in) {
+        e->ds = side_opposite(side);
+        e->s_along = outside;
+        e->s_cross = rows;
+        e->producer = port;
+    } else {
+        e->de = side;
+        e->e_along = outside - forward(side);
+        e->e_cross = rows;
+        e->consumer = port;
+    }
+}
+
+static void search_tracks(Search *s, unsigned effort, unsigned max_turns)
+{
+    tracks_find(s->r, s->ends, false, effort, &s->tracks[0]);
+    tracks_find(s->r, s->ends, true, effort, &s->tracks[1]);
+    search_ends(s, max_turns);
+}
+
+/* Tries both sides of the fabric, and on each the rows straight on from the kernel's lanes
+ * and runs of free rows. The best side and rows are left in *port_side and port_rows. */
+static void search_ports(Search *best, bool in, unsigned effort, Side *port_side, int32_t *port_row)
+{
+    Router *r = best->r;
+    const Ends *e = best->ends;
+    uint32_t n = e->n;
+    const int32_t *inner = in ? e->e_cross : e->s_cross;
+    Side inner_side = in ? e->de : e->ds;
+    int32_t *rows = arena_array(r->arena, int32_t, n);
+    r->failure.no_ports = true;
+    for (unsigned which = 0; which < 2; which++) {
+        Side side = which == 0 ? SIDE_W : SIDE_E;
+        Side travel = in ? side_opposite(side) : side;
+        if (ports_left(r, side) < n || n > r->plan->machine->height)
+            continue;
+        r->failure.no_ports = false;
+        Tracks runs;
+        port_rows(r, side, in ? e->consumer : e->producer, (int32_t)n, e->height, &runs);
+        for (unsigned c = 0; c <= runs.n; c++) {
+            bool good = true;
+            for (uint32_t l = 0; l < n; l++) {
+                if (c == 0)
+                    rows[l] = inner_side == travel ? inner[l] : -1;
+                else
+                    rows[l] = runs.lo[c - 1] + (int32_t)(rightward(travel) > 0 ? l : n - 1 - l);
+                good = good && rows[l] >= 0 && port_free(r, side, rows[l]);
+            }
+            if (!good)
+                continue;
+            Ends at = *e;
+            set_port(&at, in, side, rows);
+            Search try = *best;
+            try.ends = &at;
+            search_tracks(&try, effort, 3);
+            if (try.found && (!best->found || try.best.cost < best->best.cost)) {
+                best->found = true;
+                best->best = try.best;
+                best->color = try.color;
+                *port_side = side;
+                memcpy(port_row, rows, n * sizeof *rows);
+            }
+        }
+    }
+}
+
+/* Writes a way into the stream. */
+static void set_way(Router *r, Stream *s, const Ends *e, const Way *w)
+{
+    bool touching = w->turns == 0 && e->s_along == e->e_along;
+    /* A port's edge router is one step in from where the port itself stands. */
+    int32_t along = e->s_along + (s->from == PLAN_HOST ? forward(e->ds) : 0);
+    s->start_x = arena_array(r->arena, uint32_t, e->n);
+    s->start_y = arena_array(r->arena, uint32_t, e->n);
+    for (uint32_t l = 0; l < e->n; l++) {
+        s->start_x[l] = (uint32_t)(horizontal(e->ds) ? along : e->s_cross[l]);
+        s->start_y[l] = (uint32_t)(horizontal(e->ds) ? e->s_cross[l] : along);
+    }
+    s->n_segments = touching ? 0 : w->turns + 1;
+    s->segments = arena_array(r->arena, BundleSegment, s->n_segments);
+    for (unsigned i = 0; i < s->n_segments; i++) {
+        s->segments[i].side = w->side[i];
+        s->segments[i].to = arena_array(r->arena, uint32_t, e->n);
+        for (uint32_t l = 0; l < e->n; l++)
+            s->segments[i].to[l] = (uint32_t)end_of(e, w, i, l);
+    }
 }
 
 bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost)
 {
-    const Machine *m = r->plan->machine;
-    Ends e = {.width = (int32_t)m->width, .height = (int32_t)m->height};
-    Box none = {0, 0, -1, -1};
-    int32_t *sx = NULL, *sy = NULL, *ex = NULL, *ey = NULL;
-    uint32_t n = 0, n_in = 0;
+    const Kernel *from = s->from == PLAN_HOST ? NULL : r->plan->kernels.data[s->from];
+    const Kernel *to = s->to == PLAN_HOST ? NULL : r->plan->kernels.data[s->to];
+    const FabricEdge *out = from ? router_edge(r, from, -1) : NULL;
+    const FabricEdge *in = to ? router_edge(r, to, (int)s->to_input) : NULL;
+    uint32_t n = s->protocol.lanes;
     r->failure = (RouteFailure){.stream = s->id};
-    e.producer = e.consumer = e.out_edge = e.in_region = none;
-    if (s->from != PLAN_HOST) {
-        const Kernel *k = r->plan->kernels.data[s->from];
-        router_edge(r, k, -1, &e.ds, &n, &sx, &sy);
-    }
-    if (s->to != PLAN_HOST) {
-        const Kernel *k = r->plan->kernels.data[s->to];
-        router_edge(r, k, (int)s->to_input, &e.de, &n_in, &ex, &ey);
-    }
-    if ((sx && n != s->protocol.lanes) || (ex && n_in != s->protocol.lanes))
-        return failed(r, s);
-    ArenaMark mark = arena_mark(r->arena);
-    n = s->protocol.lanes;
-    e.n = n;
-    e.s_cross = arena_array(r->arena, int32_t, n);
-    e.e_cross = arena_array(r->arena, int32_t, n);
-    if (sx) {
-        const Kernel *k = r->plan->kernels.data[s->from];
-        e.producer = plan_box(k);
-        e.s_along = horizontal(e.ds) ? (int32_t)k->x + sx[0] : (int32_t)k->y + sy[0];
-        for (uint32_t l = 0; l < n; l++)
-            e.s_cross[l] = horizontal(e.ds) ? (int32_t)k->y + sy[l] : (int32_t)k->x + sx[l];
-        e.out_edge = hull((int32_t)k->x + sx[0], (int32_t)k->y + sy[0], (int32_t)k->x + sx[n - 1],
-                          (int32_t)k->y + sy[n - 1]);
-        if (!handed(e.s_cross, n, e.ds))
-            return failed(r, s);
-    }
-    if (ex) {
-        const Kernel *k = r->plan->kernels.data[s->to];
-        e.consumer = e.in_region = plan_box(k);
-        e.e_along =
-            (horizontal(e.de) ? (int32_t)k->x + ex[0] : (int32_t)k->y + ey[0]) - forward(e.de);
-        for (uint32_t l = 0; l < n; l++)
-            e.e_cross[l] = horizontal(e.de) ? (int32_t)k->y + ey[l] : (int32_t)k->x + ex[l];
-        if (!handed(e.e_cross, n, e.de))
-            return failed(r, s);
-    }
-
-    Search best = {.r = r, .ends = &e, .words = stream_words(s)};
-    unsigned max_turns = effort == 0 ? 3 : MAX_TURNS;
+    if ((out && out->lanes != n) || (in && in->lanes != n))
+        return false;
+    ArenaMark mark = arena_mark(r->arena); /* edges are kept, ways not taken are not */
+    Box none = {0, 0, -1, -1};
+    Ends e = {.n = n,
+              .width = (int32_t)r->plan->machine->width,
+              .height = (int32_t)r->plan->machine->height,
+              .s_cross = arena_array(r->arena, int32_t, n),
+              .e_cross = arena_array(r->arena, int32_t, n),
+              .producer = none,
+              .consumer = none,
+              .out_edge = none,
+              .in_region = none};
+    Search search = {.r = r, .ends = &e, .words = stream_words(s)};
     Side port_side = SIDE_W;
-    int32_t *port_row = NULL;
-    if (best.words > r->limit)
-        best.words = r->limit; /* alone on its links it is as fast as it can be */
-    if (sx && ex) {
-        tracks_find(r, &e, false, effort, &best.tracks[0]);
-        tracks_find(r, &e, true, effort, &best.tracks[1]);
-        search_ends(&best, max_turns);
-    } else {
-        port_row = arena_array(r->arena, int32_t, n);
-        int32_t *cross = arena_array(r->arena, int32_t, n);
-        bool in = !sx;
-        bool any = false;
-        for (unsigned w = 0; w < 2; w++) {
-            Side side = w == 0 ? SIDE_W : SIDE_E;
-            Side travel = in ? side_opposite(side) : side;
-            if (ports_left(r, side) < n || n > m->height)
-                continue;
-            any = true;
-            int32_t outside = side == SIDE_W ? -1 : e.width;
-            const int32_t *inner = in ? e.e_cross : e.s_cross;
-            Side inner_side = in ? e.de : e.ds;
-            Tracks rows;
-            port_rows(r, side, in ? e.consumer : e.producer, (int32_t)n, e.height, &rows);
-            for (unsigned c = 0; c <= rows.n; c++) {
-                bool good = true;
-                for (uint32_t l = 0; l < n; l++) {
-                    if (c == 0)
-                        cross[l] = inner_side == travel ? inner[l] : -1;
-                    else
-                        cross[l] = rightward(travel) > 0 ? rows.lo[c - 1] + (int32_t)l
-                                                         : rows.lo[c - 1] + (int32_t)(n - 1 - l);
-                    good = good && cross[l] >= 0 && port_free(r, side, cross[l]);
-                }
-                if (!good)
-                    continue;
-                Ends at = e;
-                Search try = best;
-                int32_t lo = cross[0] < cross[n - 1] ? cross[0] : cross[n - 1];
-                int32_t hi = cross[0] < cross[n - 1] ? cross[n - 1] : cross[0];
-                Box port = {outside, lo, outside, hi};
-                if (in) {
-                    at.ds = travel;
-                    at.s_along = outside;
-                    at.s_cross = cross;
-                    at.producer = port;
-                } else {
-                    at.de = travel;
-                    at.e_along = outside - forward(travel);
-                    at.e_cross = cross;
-                    at.consumer = port;
-                }
-                try.ends = &at;
-                tracks_find(r, &at, false, effort, &try.tracks[0]);
-                tracks_find(r, &at, true, effort, &try.tracks[1]);
-                search_ends(&try, 3);
-                if (try.found && (!best.found || try.best.cost < best.best.cost)) {
-                    best.found = true;
-                    best.best = try.best;
-                    best.color = try.color;
-                    port_side = side;
-                    memcpy(port_row, cross, n * sizeof *cross);
-                }
-            }
-        }
-        r->failure.no_ports = !any;
-        if (best.found) {
-            Side travel = in ? side_opposite(port_side) : port_side;
-            int32_t outside = port_side == SIDE_W ? -1 : e.width;
-            Box port = {outside, 0, outside, e.height - 1};
-            if (in) {
-                e.ds = travel;
-                e.s_along = outside;
-                e.s_cross = port_row;
-                e.producer = port;
-            } else {
-                e.de = travel;
-                e.e_along = outside - forward(travel);
-                e.e_cross = port_row;
-                e.consumer = port;
-            }
-        }
+    int32_t *port_row = from && to ? NULL : arena_array(r->arena, int32_t, n);
+    bool good = true;
+    if (from) {
+        good = edge_lanes(from, out, &e.s_along, e.s_cross);
+        e.ds = out->travel;
+        e.producer = plan_box(from);
+        e.out_edge = hull((int32_t)from->x + out->x[0], (int32_t)from->y + out->y[0],
+                          (int32_t)from->x + out->x[n - 1], (int32_t)from->y + out->y[n - 1]);
     }
-    if (!best.found) {
+    if (to) {
+        good = edge_lanes(to, in, &e.e_along, e.e_cross) && good;
+        e.de = in->travel;
+        e.e_along -= forward(e.de);
+        e.consumer = e.in_region = plan_box(to);
+    }
+    if (search.words > r->limit)
+        search.words = r->limit; /* alone on its links it is as fast as it can be */
+    if (good && port_row)
+        search_ports(&search, !from, effort, &port_side, port_row);
+    else if (good)
+        search_tracks(&search, effort, effort == 0 ? 3 : MAX_TURNS);
+    if (!search.found) {
         arena_rewind(r->arena, mark);
-        return failed(r, s);
+        return false;
     }
 
-    const Way *w = &best.best;
+    const Way *w = &search.best;
     uint64_t words = stream_words(s);
-    uint32_t bit = 1u << best.color;
-    bool touching = w->turns == 0 && e.s_along == e.e_along;
-    s->color = best.color;
-    s->start_x = arena_array(r->arena, uint32_t, n);
-    s->start_y = arena_array(r->arena, uint32_t, n);
+    uint32_t bit = 1u << search.color;
+    s->color = search.color;
     s->port_y = NULL;
-    for (uint32_t l = 0; l < n; l++) {
-        /* A port's edge router is one step in from where the port itself stands. */
-        int32_t along = e.s_along + (sx ? 0 : forward(e.ds));
-        s->start_x[l] = (uint32_t)(horizontal(e.ds) ? along : e.s_cross[l]);
-        s->start_y[l] = (uint32_t)(horizontal(e.ds) ? e.s_cross[l] : along);
-    }
     if (port_row) {
+        set_port(&e, !from, port_side, port_row);
         s->port_side = port_side;
         s->port_y = arena_array(r->arena, uint32_t, n);
         for (uint32_t l = 0; l < n; l++) {
@@ -678,18 +671,12 @@ bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost)
             vec_push(r->arena, &r->ports, use);
         }
     }
-    s->n_segments = touching ? 0 : w->turns + 1;
-    s->segments = arena_array(r->arena, BundleSegment, s->n_segments);
-    for (unsigned i = 0; i < s->n_segments; i++) {
-        s->segments[i].side = w->side[i];
-        s->segments[i].to = arena_array(r->arena, uint32_t, n);
-        for (uint32_t l = 0; l < n; l++)
-            s->segments[i].to[l] = (uint32_t)end_of(&e, w, i, l);
+    set_way(r, s, &e, w);
+    for (unsigned i = 0; i < s->n_segments; i++)
         take(r, segment_box(&e, w, i), bit, w->side[i], words, (int32_t)s->id);
-    }
-    if (sx)
+    if (from)
         take(r, e.out_edge, bit, e.ds, words, (int32_t)s->id);
-    if (ex)
+    if (to)
         take(r, e.in_region, bit, e.de, words, (int32_t)s->id);
     *cost = w->cost;
     return true;
@@ -764,11 +751,8 @@ void router_add_routed(Router *r, const Stream *s)
         take(r, stream_box(s, i), 1u << s->color, s->segments[i].side, words, (int32_t)s->id);
     if (s->to != PLAN_HOST) {
         const Kernel *k = r->plan->kernels.data[s->to];
-        Side travel;
-        uint32_t lanes;
-        int32_t *x, *y;
-        router_edge(r, k, (int)s->to_input, &travel, &lanes, &x, &y);
-        take(r, plan_box(k), 1u << s->color, travel, words, (int32_t)s->id);
+        const FabricEdge *edge = router_edge(r, k, (int)s->to_input);
+        take(r, plan_box(k), 1u << s->color, edge->travel, words, (int32_t)s->id);
     }
 }
 

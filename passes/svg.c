@@ -262,13 +262,9 @@ static const char *ink(const Stream *s)
 /* Travel where the stream enters its consumer or the port. */
 static Side last_travel(Picture *v, const Stream *s)
 {
-    Side travel;
-    uint32_t lanes;
-    int32_t *x, *y;
     if (s->to == PLAN_HOST)
         return s->port_side;
-    router_edge(v->router, v->p->kernels.data[s->to], (int)s->to_input, &travel, &lanes, &x, &y);
-    return travel;
+    return router_edge(v->router, v->p->kernels.data[s->to], (int)s->to_input)->travel;
 }
 
 /* Middles of the cores that a lane turns in, first and last included. */
