@@ -846,10 +846,29 @@ static bool narrow_form(Gen *g, const Form *f, const FormArgs *a, Form *result, 
     return plan_tile(result, &t);
 }
 
+/* Calls the form, or a better one that the numbers turn out to allow. */
 static void emit_form(Gen *g, const Form *f, const FormArgs *a)
 {
+    unsigned inner = f->rank - 1u;
+    Branch cases[2];
     Form narrow;
     LLVMValueRef when;
+    if (f->code == OPCODE_COPY && f->operand[0].stride[inner] == STRIDE_ONE && has_pointer(f, 1) &&
+        f->operand[1].stride[inner] == STRIDE_ANY) {
+        /* a fill or a copy, by the core's data */
+        for (uint8_t kind = STRIDE_ZERO; kind <= STRIDE_ONE; kind++) {
+            Form fixed = *f;
+            fixed.operand[1].stride[inner] = kind;
+            Branch br = branch_begin(g, icmp(g, LLVMIntEQ, a->stride[1][inner], k64(g, kind)));
+            call_form(g, &fixed, a);
+            branch_else(g, &br);
+            cases[kind] = br;
+        }
+        call_form(g, f, a);
+        branch_end(g, &cases[1]);
+        branch_end(g, &cases[0]);
+        return;
+    }
     if (!narrow_form(g, f, a, &narrow, &when)) {
         call_form(g, f, a);
         return;

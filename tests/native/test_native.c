@@ -149,8 +149,8 @@ static void random_modules(const char *cpu, unsigned opt_level, uint32_t n, uint
 
 static void test_random(void)
 {
-    random_modules("x86-64-v3", 0, 60, 1);
-    random_modules("x86-64-v3", 2, 60, 2);
+    random_modules("x86-64-v3", 0, 120, 1);
+    random_modules("x86-64-v3", 2, 30, 2);
     random_modules("x86-64-v4", 1, 20, 3);
 }
 
@@ -232,7 +232,7 @@ static void test_tiles(void)
     for (int k = 0; k < 2; k++) {
         Arena a = {0};
         Rng rng = {7};
-        enum { N = 50 };
+        enum { N = 30 };
         RandomProgram *programs = arena_array(&a, RandomProgram, N);
         for (int i = 0; i < N; i++)
             random_mac(&a, &rng, &programs[i]);
