@@ -4,7 +4,6 @@
 // after "," and "{", and before "{", "}" and "else". Work is linear in the text.
 #include "frontend/parse.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // wse-objdump: where everything went, and why. Prints an image for people or as JSON, and
 // verifies it. Coordinates are (x, y), x to the east, y to the south, of the fabric.
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

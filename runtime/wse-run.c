@@ -26,6 +26,10 @@ static const OptionSpec specs[] = {
 #include "runtime/run.def"
 };
 
+_Static_assert((int)WSE_BAD_INPUT == EXIT_INPUT && (int)WSE_INTERNAL == EXIT_INTERNAL &&
+                   (int)WSE_FAULT == EXIT_FAULT && (int)WSE_INTERRUPTED == EXIT_INTERRUPTED,
+               "a status of libwse is the exit code of the tool");
+
 enum { N_SPECS = sizeof specs / sizeof *specs, DEFAULT_TIMED_SAMPLES = 16 };
 
 static const Span nowhere = {0};

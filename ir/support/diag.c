@@ -173,7 +173,6 @@ bool diag_fault(Diag *d, Span at, const char *format, ...)
 void diag_warning(Diag *d, Span at, const char *format, ...)
 {
     FORWARD(print(d, at, "warning", "\033[1;35m", format, ap));
-    d->n_warnings++;
 }
 
 void diag_note(Diag *d, Span at, const char *format, ...)

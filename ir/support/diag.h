@@ -48,7 +48,7 @@ typedef struct Diag {
     bool color;
     Source *sources;
     size_t n_sources, cap_sources;
-    unsigned n_errors, n_warnings;
+    unsigned n_errors;
     unsigned max_errors;   /* further errors are counted, not printed; 0 means 20 */
     bool infeasible;       /* an error of "cannot be implemented": exit 3 instead of 1 */
     bool internal;         /* an internal error was reported: exit 4 */

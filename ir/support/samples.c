@@ -18,11 +18,6 @@ uint64_t tensor_spec_elements(const TensorSpec *t)
     return n;
 }
 
-uint64_t tensor_spec_bytes(const TensorSpec *t)
-{
-    return tensor_spec_elements(t) * dtype_bytes(t->dtype);
-}
-
 bool samples_match(Diag *d, const char *what, const TensorSpec *specs, size_t n,
                    const char *argument, size_t *index, const char **path)
 {

@@ -17,7 +17,6 @@ typedef struct TensorSpec { /* one sample of a tensor */
 } TensorSpec;
 
 uint64_t tensor_spec_elements(const TensorSpec *t);
-uint64_t tensor_spec_bytes(const TensorSpec *t);
 
 /* Splits "NAME=FILE", or "FILE" where there is one tensor only. `what` ("input") is for the
  * messages. */
