@@ -98,13 +98,13 @@ static bool bench_times(bool quick)
             if (!ok)
                 return false;
         }
-    printf("the same for 10,000 samples with periods skipped\n"
+    printf("on wse2-64x64, 10,000 samples with periods skipped\n"
            "  model     type  s (CPU)  simulated operations of all  equivalent M PE-cycles/s\n");
     for (int e = 0; e < N_EXAMPLES && !quick; e++)
         for (int t = 0; t < 2; t++) {
             Model m;
             EngineResult r;
-            bool ok = model_compile(&m, examples[e], types[t], "wse2");
+            bool ok = model_compile(&m, examples[e], types[t], "wse2-64x64");
             double start = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
             EngineOptions o = {.samples = 10000, .skip_periods = true};
             ok = ok && engine_run(&m.arena, &m.fabric, &o, NULL, NULL, &r);
@@ -259,6 +259,7 @@ int main(int argc, char **argv)
         const char *name;
         bool (*run)(bool quick);
     } parts[] = {{"compile", bench_compile}, {"times", bench_times}, {"values", bench_values}};
+    setvbuf(stdout, NULL, _IOLBF, 0);
     bool quick = argc > 1 && !strcmp(argv[1], "quick");
     int first = quick ? 2 : 1;
     for (int i = first; i < argc; i++) {
