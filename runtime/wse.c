@@ -200,7 +200,8 @@ static bool run_engine(WseImage *w, const WseRun *run, bool values, WseStats *st
         .values = values,
         .skip_periods = !values,
         .samples = run->samples,
-        .cycles_limit = run->cycles_limit,
+        // Simulated time ends before 64 bits do.
+        .cycles_limit = run->cycles_limit ? run->cycles_limit : UINT64_MAX / 4,
         .progress = run->progress ? engine_progress : NULL,
         .progress_arg = &progress,
         .interrupt = run->interrupt,

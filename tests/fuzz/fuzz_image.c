@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ir/support/hash.h"
+#include "ir/support/rng.h"
 #include "runtime/check.h"
 #include "runtime/engine.h"
 #include "runtime/format/image_layout.h"
@@ -17,6 +18,7 @@ enum { SAMPLES = 2, MOST_BYTES = 1 << 20, MOST_CORES = 512 };
 static const uint64_t most_cycles = 1 << 18;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed);
 
 static void must(bool condition)
 {
@@ -102,4 +104,44 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     diag_finish(&d);
     arena_free(&a);
     return 0;
+}
+
+// Most changes keep the frame and change numbers within sections, by a little, to one that
+// stands elsewhere in the section, or to anything.
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed)
+{
+    Rng rng = {seed};
+    SectionBytes section[IMAGE_SECTIONS];
+    const char *why;
+    bool framed = image_sections((Bytes){data, size}, section, &why);
+    if (size == 0 || rng_below(&rng, 16) == 0)
+        return rng_below(&rng, (uint32_t)(size < most ? size : most) + 1);
+    for (uint32_t k = rng_below(&rng, 3) + 1; k > 0; k--) {
+        const SectionBytes *s = &section[rng_below(&rng, IMAGE_SECTIONS)];
+        if (!framed || s->len < 4 || rng_below(&rng, 16) == 0) {
+            data[rng_below(&rng, (uint32_t)size)] ^= (uint8_t)(1u << rng_below(&rng, 8));
+            continue;
+        }
+        uint8_t *begin = data + (s->data - data), *at;
+        at = begin + rng_below(&rng, (uint32_t)s->len - 3);
+        at -= rng_below(&rng, 4) ? (at - begin) % 2 : 0;
+        uint32_t v;
+        memcpy(&v, at, 4);
+        switch (rng_below(&rng, 4)) {
+        case 0:
+            v += rng_below(&rng, 9) - 4;
+            break;
+        case 1:
+            memcpy(&v, begin + rng_below(&rng, (uint32_t)s->len - 3), 4);
+            break;
+        case 2:
+            v = rng_below(&rng, 64);
+            break;
+        case 3:
+            v = (uint32_t)rng_next(&rng) >> rng_below(&rng, 32);
+            break;
+        }
+        memcpy(at, &v, 4);
+    }
+    return size;
 }
