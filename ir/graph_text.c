@@ -387,7 +387,7 @@ static bool read_operands(Reader *r, Node *n)
     if (!need(r, "("))
         return false;
     while (!take(r, ")")) {
-        Node *operand;
+        Node *operand = NULL;
         if (in.n > 0 && !need(r, ","))
             return false;
         if (!read_ref(r, &operand))
@@ -514,7 +514,7 @@ static bool read_graph(Reader *r)
             if (!read_node(r))
                 return false;
         } else {
-            Node *value;
+            Node *value = NULL;
             if (!need(r, "output") || !read_string(r, &name) || !need(r, "=") ||
                 !read_ref(r, &value))
                 return false;
