@@ -119,6 +119,10 @@ typedef struct Stream {
     uint32_t n_segments;
 } Stream;
 
+typedef struct SizePoint {
+    uint64_t cores, cycles; /* of kernels and adapters; of the slowest of them, a sample */
+} SizePoint;
+
 typedef struct Plan {
     Arena *arena;
     const Graph *graph;
@@ -126,6 +130,7 @@ typedef struct Plan {
     VEC(Kernel *) kernels;
     VEC(Stream *) streams;
     const char *why; /* one line: what limits the plan */
+    VEC(SizePoint) curve; /* what other numbers of cores would give, if asked for */
 } Plan;
 
 /* Fabric position of canonical (cx, cy) of a kernel, and fabric side of a canonical one. */

@@ -18,6 +18,7 @@ typedef struct PassContext {
         bool latency;         /* --objective=latency */
         uint64_t seed;
         unsigned threads;
+        bool curve;           /* fill plan->curve, for the report */
     } options;
 } PassContext;
 

@@ -136,6 +136,12 @@ void report_text(Text *t, const Plan *p, const PipelineTimes *times)
                     stream_hops(s));
     }
 
+    if (p->curve.n)
+        text_add(t, "\ncores against cycles a sample, before placement\n");
+    for (size_t i = 0; i < p->curve.n; i++)
+        text_printf(t, "  %9" PRIu64 " %9" PRIu64 "\n", p->curve.data[i].cores,
+                    p->curve.data[i].cycles);
+
     HotLink hot[HOT_LINKS];
     size_t n = hot_links(p, &a, hot);
     text_add(t, "\nhottest links: words a sample, up to\n");
@@ -220,9 +226,13 @@ void report_json(Text *t, const Plan *p, const PipelineTimes *times)
                     s->from, s->to, s->protocol.lanes, s->color, protocol_messages(&s->protocol),
                     protocol_words(&s->protocol), s->slots, stream_hops(s));
     }
+    text_add(t, "\n],\n\"curve\": [");
+    for (size_t i = 0; i < p->curve.n; i++)
+        text_printf(t, "%s{\"cores\": %" PRIu64 ", \"cycles\": %" PRIu64 "}", i ? ", " : "",
+                    p->curve.data[i].cores, p->curve.data[i].cycles);
     HotLink hot[HOT_LINKS];
     size_t n = hot_links(p, &a, hot);
-    text_add(t, "\n],\n\"hottest_links\": [");
+    text_add(t, "],\n\"hottest_links\": [");
     for (size_t i = 0; i < n; i++) {
         text_printf(t,
                     "%s{\"words\": %" PRIu64 ", \"side\": \"%s\", \"x0\": %d, \"y0\": %d, \"x1\": "

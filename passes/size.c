@@ -365,15 +365,17 @@ static bool find_shapes(Sizer *z, bool report)
     const Machine *m = z->cx->machine;
     Plan *plan = z->plan;
     uint32_t *segs = arena_array(z->arena, uint32_t, plan->streams.n);
+    bool *hopeless = arena_array(z->arena, bool, z->n); /* said once, the others looked at */
     for (size_t i = 0; i < plan->streams.n; i++)
         segs[i] = 1;
     bool again = true, good = true;
-    while (again && good) {
+    while (again) {
         again = false;
-        unsigned bad = 0;
         for (uint32_t o = 0; o < z->n && !again; o++) {
             Choice *c = &z->choice[z->order[o]];
             const Kernel *k = c->kernel;
+            if (hopeless[k->id])
+                continue;
             Protocol in[KERNEL_MAX_INPUTS];
             for (uint32_t i = 0; i < k->n_in; i++)
                 protocol_of(&plan->streams.data[k->in[i]]->node->type, 1, segs[k->in[i]], &in[i]);
@@ -415,14 +417,14 @@ static bool find_shapes(Sizer *z, bool report)
             }
             if (again)
                 continue;
-            bad++;
+            hopeless[k->id] = true;
+            good = false;
             if (report) {
                 if (all.n) /* shapes there are, but none is as narrow as the fabric */
                     nearest = all.data[0];
                 report_kernel(z, k, in, &nearest);
             }
         }
-        good = bad == 0;
     }
     for (size_t i = 0; i < plan->streams.n && good; i++) {
         Stream *s = plan->streams.data[i];
@@ -623,38 +625,57 @@ static bool size_latency(Sizer *z, uint64_t budget, uint64_t host)
     return size_throughput(z, budget, host);
 }
 
+static uint32_t host_streams(const Plan *plan)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < plan->streams.n; i++) {
+        const Stream *s = plan->streams.data[i];
+        n += (s->from == PLAN_HOST) + (s->to == PLAN_HOST);
+    }
+    return n;
+}
+
+/* Cycles a sample that the ports take. */
+static uint64_t host_cycles(const Plan *plan)
+{
+    Fraction f = plan->machine->host_words;
+    return (plan_host_words(plan) * f.den + f.num - 1) / f.num;
+}
+
+static Sizer sizer(PassContext *cx, Arena *scratch)
+{
+    Plan *plan = cx->plan;
+    Sizer z = {.cx = cx, .arena = scratch, .plan = plan, .core_price = 1};
+    z.n = (uint32_t)plan->kernels.n;
+    z.choice = arena_array(scratch, Choice, z.n);
+    z.order = arena_array(scratch, uint32_t, z.n);
+    for (uint32_t k = 0; k < z.n; k++)
+        z.choice[k].kernel = plan->kernels.data[k];
+    order_kernels(&z);
+    uint32_t west = cx->machine->ports_west, east = cx->machine->ports_east;
+    /* Streams share the two sides evenly; with ports on one side only they all share that. */
+    uint32_t few = west < east ? west : east, many = west < east ? east : west;
+    uint32_t streams = host_streams(plan);
+    if (streams)
+        z.host_lanes = few ? few / ((streams + 1) / 2) : many / streams;
+    return z;
+}
+
 bool plan_size(PassContext *cx, uint64_t budget, bool report, uint64_t *least)
 {
     Arena scratch = {0};
     Plan *plan = cx->plan;
     remove_adapters(plan);
-    Sizer z = {.cx = cx, .arena = &scratch, .plan = plan, .core_price = 1};
-    z.n = (uint32_t)plan->kernels.n;
-    z.choice = arena_array(&scratch, Choice, z.n);
-    z.order = arena_array(&scratch, uint32_t, z.n);
-    for (uint32_t k = 0; k < z.n; k++)
-        z.choice[k].kernel = plan->kernels.data[k];
-    order_kernels(&z);
-    uint32_t host_streams = 0;
-    for (size_t i = 0; i < plan->streams.n; i++) {
-        const Stream *s = plan->streams.data[i];
-        host_streams += (s->from == PLAN_HOST) + (s->to == PLAN_HOST);
-    }
-    uint32_t west = cx->machine->ports_west, east = cx->machine->ports_east;
-    /* Streams share the two sides evenly; with ports on one side only they all share that. */
-    uint32_t few = west < east ? west : east, many = west < east ? east : west;
-    if (host_streams)
-        z.host_lanes = few ? few / ((host_streams + 1) / 2) : many / host_streams;
+    Sizer z = sizer(cx, &scratch);
     *least = 0;
     bool good = find_shapes(&z, report);
     if (good) {
-        Fraction f = cx->machine->host_words;
-        uint64_t host = (plan_host_words(plan) * f.den + f.num - 1) / f.num;
+        uint64_t host = host_cycles(plan);
         good = z.host_lanes > 0;
         if (!good && report)
             diag_infeasible(cx->diag, (Span){0, 0, 0},
-                            "%u host streams need a port each; there are %u", host_streams,
-                            west + east);
+                            "%u host streams need a port each; there are %u", host_streams(plan),
+                            cx->machine->ports_west + cx->machine->ports_east);
         if (good) {
             good = cx->options.latency ? size_latency(&z, budget, host)
                                        : size_throughput(&z, budget, host);
@@ -671,6 +692,33 @@ bool plan_size(PassContext *cx, uint64_t budget, bool report, uint64_t *least)
     }
     arena_free(&scratch);
     return good;
+}
+
+/* The least cores for multiples of the fastest time, with a sizer of its own, so that the plan
+ * is the same whether somebody asks for its report or not. */
+static void find_curve(PassContext *cx)
+{
+    static const unsigned percent[] = {100, 125, 150, 200, 300, 400, 800, 1600};
+    Arena scratch = {0};
+    Plan *plan = cx->plan;
+    Sizer z = sizer(cx, &scratch);
+    const Kernel *which = NULL;
+    uint64_t host = host_cycles(plan);
+    if (z.host_lanes > 0 && find_shapes(&z, false) &&
+        size_throughput(&z, plan_core_limit(cx), host)) {
+        uint64_t best = slowest(&z, &which), before = UINT64_MAX;
+        best = best > host ? best : host;
+        for (unsigned i = 0; i < sizeof percent / sizeof percent[0]; i++) {
+            uint64_t cores = solve(&z, best * percent[i] / 100);
+            if (cores >= before)
+                continue;
+            before = cores;
+            uint64_t cycles = slowest(&z, &which);
+            SizePoint point = {cores, cycles > host ? cycles : host};
+            vec_push(cx->arena, &plan->curve, point);
+        }
+    }
+    arena_free(&scratch);
 }
 
 static void report_total(PassContext *cx, uint64_t least)
@@ -705,6 +753,8 @@ bool pass_size(PassContext *cx)
     if (!cx->plan->kernels.n)
         return diag_infeasible(cx->diag, (Span){0, 0, 0},
                                "nothing to compute: the outputs are inputs or constants");
+    if (cx->options.curve)
+        find_curve(cx);
     for (unsigned i = 0; i < sizeof percent / sizeof percent[0]; i++) {
         uint64_t budget = area * percent[i] / 100;
         budget = budget < limit ? budget : limit;

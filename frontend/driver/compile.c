@@ -8,6 +8,7 @@
 // agrees.
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "backend/kernels/kernel.h"
 #include "backend/native/native.h"
@@ -104,29 +105,46 @@ static const char *default_output(Arena *a, const char *model)
     return arena_printf(a, "%.*s.wse", (int)stem, base);
 }
 
-// Image to file, by way of the checker.
-static bool finish(Arena *a, Diag *d, const Image *image, const char *path)
+static double now(void)
 {
-    Bytes bytes;
-    image_write(image, &bytes);
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+// The stages behind the passes, beside these in reports and under --time-passes.
+static double stage(PipelineTimes *times, const DriverOptions *o, const char *name, double begin)
+{
+    double end = now();
+    if (times->n < PIPELINE_MAX_PASSES)
+        times->pass[times->n++] = (PassTime){name, end - begin};
+    if (o->time_passes)
+        printf("%-12s %9.3f ms\n", name, 1e3 * (end - begin));
+    return end;
+}
+
+// Image to the bytes of a file, by way of the checker.
+static bool finish(Arena *a, Diag *d, const Image *image, const char *path, Bytes *bytes)
+{
+    image_write(image, bytes);
     // What the checker rejects here is a defect of the compiler, whatever it says.
     Image again;
     Fabric fabric;
-    bool ok = image_read(a, d, path, bytes, &again) && check_image(a, d, &again, &fabric);
-    if (!ok)
-        diag_internal(d, nowhere, "the checker rejects the finished image; nothing was written");
-    else
-        ok = io_write(d, path, bytes.data, bytes.len);
-    bytes_free(&bytes);
-    return ok;
+    if (image_read(a, d, path, *bytes, &again) && check_image(a, d, &again, &fabric))
+        return true;
+    return diag_internal(d, nowhere,
+                         "the checker rejects the finished image; nothing was written");
 }
 
+// The bytes of the image; or LLVM's text, which is written.
 static bool emit(Arena *a, Diag *d, const DriverOptions *o, const Plan *plan, NativeEmit kind,
-                 const char *model)
+                 const char *model, PipelineTimes *times, Bytes *bytes)
 {
     Image image = {0};
+    double begin = now();
     if (!kernels_emit(a, d, plan, &image))
         return false;
+    begin = stage(times, o, "programs", begin);
     image.producer = "wsec " WSEC_VERSION;
     image.options = options_text(a, o);
     image.source_name = base_name(model);
@@ -140,8 +158,10 @@ static bool emit(Arena *a, Diag *d, const DriverOptions *o, const Plan *plan, Na
     };
     if (!native_compile(a, d, &image, &native, &image.native))
         return false;
-    return kind != NATIVE_EMIT_NONE ||
-           finish(a, d, &image, o->output ? o->output : default_output(a, model));
+    begin = stage(times, o, "native code", begin);
+    bool ok = kind != NATIVE_EMIT_NONE || finish(a, d, &image, model, bytes);
+    stage(times, o, "image, check", begin);
+    return ok;
 }
 
 static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model,
@@ -167,7 +187,8 @@ static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model
                     .slack = o->slack,
                     .latency = latency,
                     .seed = o->seed,
-                    .threads = (unsigned)o->threads},
+                    .threads = (unsigned)o->threads,
+                    .curve = o->report.n > 0 || o->estimate},
     };
     PipelineOptions pipeline = {
         .print_after = o->print_after,
@@ -182,9 +203,14 @@ static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model
         return false;
     if (o->stop_after)
         return true;
-    if (!write_reports(d, o, cx.plan, &times))
-        return false;
-    return o->estimate || emit(a, d, o, cx.plan, kind, model);
+    // The image comes last: with it, everything has worked.
+    Bytes bytes = {0};
+    bool ok = o->estimate || emit(a, d, o, cx.plan, kind, model, &times, &bytes);
+    ok = ok && write_reports(d, o, cx.plan, &times);
+    if (ok && bytes.len > 0)
+        ok = io_write(d, o->output ? o->output : default_output(a, model), bytes.data, bytes.len);
+    bytes_free(&bytes);
+    return ok;
 }
 
 bool driver_compile(Diag *d, const DriverOptions *o, const char *model)

@@ -10,6 +10,7 @@
 #include "runtime/engine.h"
 #include "runtime/sandbox.h"
 #include "runtime/values.h"
+#include "tests/check/hand_images.h"
 #include "tests/common/random_image.h"
 #include "tests/common/suite.h"
 
@@ -261,6 +262,109 @@ static void test_unusable_code(void)
     end_case(&c);
 }
 
+/* ---- what is in the wrong place shows ---- */
+
+typedef enum Spoiled { GOOD, BLOCKS_SWAPPED, LANES_CROSSED, N_SPOILED } Spoiled;
+
+// The results of both rows change places on their way out: that of the upper one turns down
+// behind the kernel, that of the lower one, on a color of its own, turns up.
+static void cross_lanes(Arena *a, Image *m)
+{
+    enum { OTHER = 4 };
+    CoreRect *cores = arena_array(a, CoreRect, 4);
+    memcpy(cores, m->cores, 3 * sizeof *cores);
+    cores[2].grid.ny = 1;
+    cores[3] = cores[2];
+    cores[3].grid.y++;
+    Init *init = arena_array(a, Init, 1);
+    *init = cores[2].inits[0];
+    init->offset += 48;
+    cores[3].inits = init;
+    Channel *channels = arena_array(a, Channel, 4);
+    memcpy(channels, cores[2].channels, 4 * sizeof *channels);
+    channels[3].color = OTHER;
+    cores[3].channels = channels;
+    m->cores = cores;
+    m->n_cores = 4;
+    const RouteRect way[] = {
+        {{4, 2, 1, 1, 1, 1}, 3, SIDE_RAMP, 1u << SIDE_E, 2},
+        {{5, 2, 1, 1, 1, 1}, 3, SIDE_W, 1u << SIDE_S, 2},
+        {{5, 3, 1, 1, 1, 1}, 3, SIDE_N, 1u << SIDE_E, 2},
+        {{6, 3, 2, 1, 1, 1}, 3, SIDE_W, 1u << SIDE_E, 2},
+        {{4, 3, 1, 1, 1, 1}, OTHER, SIDE_RAMP, 1u << SIDE_E, 2},
+        {{5, 3, 1, 1, 1, 1}, OTHER, SIDE_W, 1u << SIDE_N, 2},
+        {{5, 2, 1, 1, 1, 1}, OTHER, SIDE_S, 1u << SIDE_E, 2},
+        {{6, 2, 2, 1, 1, 1}, OTHER, SIDE_W, 1u << SIDE_E, 2},
+    };
+    enum { N_WAY = sizeof way / sizeof *way };
+    RouteRect *routes = arena_array(a, RouteRect, ROUTE_Y + N_WAY);
+    memcpy(routes, m->routes, ROUTE_Y * sizeof *routes);
+    memcpy(routes + ROUTE_Y, way, sizeof way);
+    m->routes = routes;
+    m->n_routes = ROUTE_Y + N_WAY;
+    m->ports[1].color = OTHER;
+}
+
+// Two blocks of weights change places in the finished file, whose digests are then made anew.
+static bool swap_blocks(Bytes *file, const Image *m)
+{
+    enum { BLOCK = 16 };
+    uint8_t *at = file->data;
+    while (at + m->data_bytes <= file->data + file->len &&
+           memcmp(at, m->data, m->data_bytes) != 0)
+        at++;
+    if (at + m->data_bytes > file->data + file->len)
+        return false;
+    memcpy(at, m->data + BLOCK, BLOCK);
+    memcpy(at + BLOCK, m->data, BLOCK);
+    return image_rehash(file);
+}
+
+// The engines run the placed program, through its blocks and routes: they are no evaluators of
+// the network, and all see the same wrong result.
+static void test_wrong_places(void)
+{
+    float result[N_SPOILED][3][SAMPLES * 4], x[SAMPLES * 6];
+    for (int i = 0; i < SAMPLES * 6; i++)
+        x[i] = (float)((i * 7) % 11) - 4;
+    for (Spoiled s = GOOD; s < N_SPOILED; s++) {
+        Case c = {.said = tmpfile()};
+        diag_init(&c.d, "test");
+        c.d.out = c.said;
+        Image m = matvec_image(&c.arena);
+        if (s == LANES_CROSSED)
+            cross_lanes(&c.arena, &m);
+        CU_ASSERT_TRUE_FATAL(native_compile(&c.arena, &c.d, &m, &(NativeOptions){.opt_level = 1},
+                                            &m.native));
+        Bytes file;
+        image_write(&m, &file);
+        CU_ASSERT_TRUE(s != BLOCKS_SWAPPED || swap_blocks(&file, &m));
+        bool accepted = image_read(&c.arena, &c.d, "hand.wse", file, &c.image) &&
+                        check_image(&c.arena, &c.d, &c.image, &c.fabric);
+        CU_ASSERT_TRUE(accepted);
+        if (!accepted)
+            printf("\n%d: %s\n", (int)s, said(&c));
+        c.inputs = (uint8_t *[]){(uint8_t *)x, NULL};
+        for (int e = 0; accepted && e < 3; e++) {
+            uint8_t *outputs[] = {NULL, (uint8_t *)result[s][e]};
+            EngineOptions core = {.values = true, .samples = SAMPLES};
+            EngineResult r;
+            ValuesOptions values = {.native = e == 2, .threads = 2, .samples = SAMPLES};
+            CU_ASSERT_TRUE(e == 0 ? engine_run(&c.arena, &c.fabric, &core,
+                                               (const uint8_t *const *)c.inputs, outputs, &r)
+                                  : run_values(&c, &values, outputs));
+            CU_ASSERT_EQUAL(memcmp(result[s][e], result[s][0], sizeof result[s][0]), 0);
+            CU_ASSERT_EQUAL(memcmp(result[s][e], result[GOOD][0], sizeof result[s][0]) != 0,
+                            s != GOOD);
+        }
+        bytes_free(&file);
+        end_case(&c);
+    }
+    // Crossed lanes: the halves of the result have changed places.
+    for (int i = 0; i < SAMPLES * 4; i++)
+        CU_ASSERT_EQUAL(result[LANES_CROSSED][0][i], result[GOOD][0][i ^ 2]);
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {{"values are the core engine's", test_engines},
@@ -268,6 +372,7 @@ int main(void)
                                         {"progress and interrupts", test_progress_and_interrupt},
                                         {"hostile code is stopped", test_hostile_code},
                                         {"code that cannot be used", test_unusable_code},
+                                        {"what is in the wrong place shows", test_wrong_places},
                                         CU_TEST_INFO_NULL};
     return suite_run("values", tests);
 }

@@ -464,6 +464,7 @@ static void test_infeasible(void)
     CU_ASSERT_FALSE(plan_all(&n));
     CU_ASSERT_EQUAL(diag_exit_code(&n.c.diag), EXIT_INFEASIBLE);
     CU_ASSERT_TRUE(says(&n, "kernel 'k0' needs "));
+    CU_ASSERT_TRUE(says(&n, "kernel 'k1' needs ")); /* all of them, not the first alone */
     CU_ASSERT_TRUE(says(&n, "bytes too many"));
     CU_ASSERT_TRUE(says(&n, "would help"));
     net_finish(&n);

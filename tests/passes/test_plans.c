@@ -49,6 +49,7 @@ static void planned(Planned *p, const char *text, const char *machine, uint32_t 
     p->cx.options.slack = 0.05;
     p->cx.options.max_cores = max_cores;
     p->cx.options.latency = latency;
+    p->cx.options.curve = true;
     PipelineOptions options = {.out = stdout};
     CU_ASSERT_TRUE_FATAL(pipeline_run(&p->cx, &options, &p->times));
 }
@@ -116,6 +117,22 @@ static void test_latency(void)
     planned_finish(&quick);
 }
 
+/* Fewer cores take longer; the fastest point is what the plan, with its slack, comes near to. */
+static void test_curve(void)
+{
+    Planned p;
+    planned(&p, residual, "wse2-64x64", 0, false);
+    const Plan *plan = p.cx.plan;
+    CU_ASSERT_TRUE_FATAL(plan->curve.n >= 3);
+    for (size_t i = 1; i < plan->curve.n; i++) {
+        CU_ASSERT_TRUE(plan->curve.data[i].cores < plan->curve.data[i - 1].cores);
+        CU_ASSERT_TRUE(plan->curve.data[i].cycles > plan->curve.data[i - 1].cycles);
+    }
+    CU_ASSERT_TRUE(plan->curve.data[0].cycles <= plan_target(plan));
+    CU_ASSERT_TRUE((double)plan_target(plan) <= 1.05 * (double)plan->curve.data[0].cycles);
+    planned_finish(&p);
+}
+
 /* Braces and brackets balance outside of strings; no control characters in them. */
 static bool json_balanced(const char *s)
 {
@@ -150,6 +167,7 @@ static void test_reports(void)
     report_json(&t, p.cx.plan, &p.times);
     CU_ASSERT_TRUE(json_balanced(t.data));
     CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "\"cycles_per_sample\": "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "\"curve\": [{\"cores\": "));
     text_free(&t);
     plan_svg(&t, p.cx.plan);
     xmlDoc *doc = xmlReadMemory(t.data, (int)t.len, NULL, NULL, XML_PARSE_NONET);
@@ -220,6 +238,7 @@ int main(void)
         {"fork", test_fork},
         {"bounds", test_bounds},
         {"latency", test_latency},
+        {"curve", test_curve},
         {"reports", test_reports},
         {"names in XML", test_xml_safe},
         {"placement", test_placement},
