@@ -36,7 +36,8 @@ static bool convert(Diag *d, const char *out, uint64_t count, Kind kind)
     size_t header = 4 + 4 * (size_t)rank;
     bool ok = idx.len >= header && idx.data[2] == 8 && idx.data[3] == rank;
     uint64_t n = ok ? big_endian(idx.data + 4) : 0;
-    uint64_t each = images && ok ? (uint64_t)big_endian(idx.data + 8) * big_endian(idx.data + 12) : 1;
+    uint64_t each =
+        images && ok ? (uint64_t)big_endian(idx.data + 8) * big_endian(idx.data + 12) : 1;
     ok = ok && each > 0 && each <= 1 << 20 && n * each == idx.len - header;
     if (!ok) {
         bytes_free(&idx);
@@ -57,7 +58,10 @@ static bool convert(Diag *d, const char *out, uint64_t count, Kind kind)
                               images ? big_endian(idx.data + 12) : 0, 1};
         if (kind == VECTORS)
             extent[1] = each;
-        ok = npy_write(d, out, images ? DT_F32 : DT_I32, kind == IMAGES ? 4 : images ? 2 : 1,
+        ok = npy_write(d, out, images ? DT_F32 : DT_I32,
+                       kind == IMAGES ? 4
+                       : images       ? 2
+                                      : 1,
                        extent, images ? (void *)pixels : (void *)labels);
     }
     free(pixels);
@@ -95,8 +99,8 @@ static bool compare(Diag *d, const char *scores_path, const char *other_path, bo
         double largest = 0;
         for (uint64_t i = 0; i < rows; i++) {
             uint64_t best = best_of(&scores, i, classes);
-            right += best == (with_labels ? (uint64_t)npy_get(&other, i)
-                                          : best_of(&other, i, classes));
+            right +=
+                best == (with_labels ? (uint64_t)npy_get(&other, i) : best_of(&other, i, classes));
         }
         if (with_labels) {
             printf("%llu of %llu right: %.2f %%\n", (unsigned long long)right,
@@ -118,8 +122,8 @@ int main(int argc, char **argv)
     Diag d;
     diag_init(&d, "fashion");
     const char *what = argc > 1 ? argv[1] : "";
-    static const char *const kinds[] = {[IMAGES] = "images", [VECTORS] = "vectors",
-                                        [LABELS] = "labels"};
+    static const char *const kinds[] = {
+        [IMAGES] = "images", [VECTORS] = "vectors", [LABELS] = "labels"};
     int kind = -1;
     for (int k = IMAGES; k <= LABELS; k++)
         kind = strcmp(what, kinds[k]) == 0 ? k : kind;
@@ -131,7 +135,8 @@ int main(int argc, char **argv)
     } else {
         fputs("usage: fashion images|vectors|labels OUT.npy [COUNT] < idx file\n"
               "       fashion accuracy SCORES.npy LABELS.npy\n"
-              "       fashion agree SCORES.npy REFERENCE.npy\n", stderr);
+              "       fashion agree SCORES.npy REFERENCE.npy\n",
+              stderr);
         return EXIT_USAGE;
     }
     int code = diag_exit_code(&d);

@@ -25,14 +25,14 @@ typedef enum Opkind {
 
 enum {
     OPF_LEAF = 1 << 0,
-    OPF_LAYER = 1 << 1,    /* declares weights */
-    OPF_KERNEL = 1 << 2,   /* anchors a kernel that holds a matrix */
-    OPF_EW = 1 << 3,       /* elementwise */
+    OPF_LAYER = 1 << 1,  /* declares weights */
+    OPF_KERNEL = 1 << 2, /* anchors a kernel that holds a matrix */
+    OPF_EW = 1 << 3,     /* elementwise */
     OPF_BINARY = 1 << 4,
     OPF_COMMUTES = 1 << 5,
     OPF_POOL = 1 << 6,
-    OPF_REDUCE = 1 << 7,   /* over the features */
-    OPF_VIEW = 1 << 8,     /* moves no element on the fabric; must be folded away */
+    OPF_REDUCE = 1 << 7, /* over the features */
+    OPF_VIEW = 1 << 8,   /* moves no element on the fabric; must be folded away */
 };
 
 typedef struct Type {
@@ -63,7 +63,7 @@ struct Node {
     /* OP_CONST: the values. float data of type.n elements in the declared dtype's precision
      * (f16 values are rounded to f16 when loaded); NULL with --weights none. */
     const float *value;
-    bool is_weight;   /* OP_CONST: loaded by name, not a literal */
+    bool is_weight; /* OP_CONST: loaded by name, not a literal */
     /* Set by passes/fuse: kernel group this node belongs to; UINT32_MAX where none. */
     uint32_t kernel;
 };
@@ -74,8 +74,8 @@ typedef struct Graph {
     Arena *arena;
     const char *name;
     NodeVec nodes;
-    NodeVec inputs;         /* in the order of declaration */
-    NodeVec outputs;        /* the values returned */
+    NodeVec inputs;  /* in the order of declaration */
+    NodeVec outputs; /* the values returned */
     const char **output_names;
 } Graph;
 
@@ -122,8 +122,8 @@ Graph *graph_create(Arena *a, const char *name);
 Node *graph_add(Graph *g, Opkind op, Span span, const char *name, Node *const *in, uint32_t n_in);
 Node *graph_const(Graph *g, Span span, const char *name, Type type, const float *value);
 void graph_replace_uses(Graph *g, Node *old, Node *with); /* also among the outputs */
-void graph_sweep(Graph *g);    /* drops nodes no output depends on (inputs stay), renumbers,
-                                  restores topological order */
+void graph_sweep(Graph *g); /* drops nodes no output depends on (inputs stay), renumbers,
+                               restores topological order */
 uint32_t *graph_use_counts(const Graph *g, Arena *a); /* by id; outputs count as uses */
 
 /* Text form; print of parse of print is the same byte for byte. Weights by name

@@ -16,26 +16,26 @@
 enum { NO_ROUTE = UINT32_MAX };
 
 typedef struct FabricNode {
-    uint32_t x, y;          /* of a port: the edge router it is attached to */
+    uint32_t x, y; /* of a port: the edge router it is attached to */
     uint32_t class_id;
-    uint32_t rect;          /* index into image->cores, or of the port in image->ports */
-    uint32_t i, j;          /* position in the rectangle's grid */
+    uint32_t rect; /* index into image->cores, or of the port in image->ports */
+    uint32_t i, j; /* position in the rectangle's grid */
     bool is_port;
-    const int32_t *data;    /* n_data words, evaluated */
+    const int32_t *data;     /* n_data words, evaluated */
     const Channel *channels; /* n_channels of the class (a port: one, with its color; ring,
                                 slots and slot_words 0, as sinks are always ready) */
-    uint32_t *route;        /* by channel: out: the route it feeds; in: the route it is fed
-                               by; NO_ROUTE where color is -1 */
-    uint32_t *receiver;     /* by channel: in: its index among that route's receivers */
+    uint32_t *route;         /* by channel: out: the route it feeds; in: the route it is fed
+                                by; NO_ROUTE where color is -1 */
+    uint32_t *receiver;      /* by channel: in: its index among that route's receivers */
 } FabricNode;
 
 /* A directed link or ramp that a route's words cross. Ids are dense over used links; the
  * same physical link used by several routes has one id. */
 typedef struct FabricBranch {
-    uint32_t parent;  /* index of the branch before it in the same route; UINT32_MAX at the
-                         source's own ramp (or port link) */
-    uint32_t link;    /* id of the physical link */
-    uint32_t delay;   /* cycles: machine.ramp for ramps, machine.hop for hops */
+    uint32_t parent; /* index of the branch before it in the same route; UINT32_MAX at the
+                        source's own ramp (or port link) */
+    uint32_t link;   /* id of the physical link */
+    uint32_t delay;  /* cycles: machine.ramp for ramps, machine.hop for hops */
 } FabricBranch;
 
 typedef struct FabricReceiver {
@@ -48,7 +48,7 @@ typedef struct FabricRoute {
     uint32_t source, channel; /* node and its channel */
     uint32_t color, stream;
     uint32_t n_branches;
-    FabricBranch *branches;   /* parents first */
+    FabricBranch *branches; /* parents first */
     uint32_t n_receivers;
     FabricReceiver *receivers;
 } FabricRoute;
@@ -89,8 +89,7 @@ uint32_t fabric_core_at(const Fabric *f, uint32_t x, uint32_t y);
 /* What diagnostics call things, with places of the model's text where they are known:
  * "core (3, 4) of 'fc1' (mlp.dsl:7)", "host port W row 3 of 'image' (mlp.dsl:2)",
  * "'image -> conv1' (mlp.dsl:4)". On the arena. */
-const char *fabric_core_name(Arena *a, const Image *image, uint32_t x, uint32_t y,
-                             uint32_t kernel);
+const char *fabric_core_name(Arena *a, const Image *image, uint32_t x, uint32_t y, uint32_t kernel);
 const char *fabric_port_name(Arena *a, const Image *image, uint32_t port);
 const char *fabric_node_name(Arena *a, const Fabric *f, uint32_t node);
 const char *fabric_stream_name(Arena *a, const Image *image, uint32_t stream);

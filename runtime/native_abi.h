@@ -22,8 +22,8 @@
 enum { NATIVE_SLACK = 256 };
 
 typedef struct NativeCore {
-    uint8_t *memory;      /* SRAM of the core: addresses of operands count from here */
-    const int32_t *data;  /* its data words */
+    uint8_t *memory;     /* SRAM of the core: addresses of operands count from here */
+    const int32_t *data; /* its data words */
     uint32_t *channel[PROGRAM_MAX_CHANNELS]; /* next word to read or to write */
 } NativeCore;
 

@@ -125,16 +125,16 @@ static void dump_machine(Dump *d)
     fact_count(&t, "SRAM bytes of a core", m->sram_bytes);
     fact_count(&t, "of that, reserve", m->reserve_bytes);
     fact_count(&t, "bytes of an operation", m->op_bytes);
-    fact(&t, "colors", arena_printf(d->arena, "%u, %u of them reserved", m->colors,
-                                    m->reserved_colors));
+    fact(&t, "colors",
+         arena_printf(d->arena, "%u, %u of them reserved", m->colors, m->reserved_colors));
     fact(&t, "queues", arena_printf(d->arena, "%u in, %u out", m->queues_in, m->queues_out));
-    fact(&t, "set-up cycles", arena_printf(d->arena, "%u, %u more in a loop", m->setup,
-                                           m->setup_loop));
+    fact(&t, "set-up cycles",
+         arena_printf(d->arena, "%u, %u more in a loop", m->setup, m->setup_loop));
     fact_count(&t, "hop cycles", m->hop);
     fact_count(&t, "ramp cycles", m->ramp);
     fact(&t, "landing words a cycle", fraction(d, m->landing));
-    fact(&t, "host ports", arena_printf(d->arena, "%u west, %u east", m->ports_west,
-                                        m->ports_east));
+    fact(&t, "host ports",
+         arena_printf(d->arena, "%u west, %u east", m->ports_west, m->ports_east));
     fact(&t, "host words a cycle", fraction(d, m->host_words));
     show(d, &t);
     t = table_begin(d->arena, "operations", "operation|type|elements a cycle|bank conflict");
@@ -345,11 +345,12 @@ static void dump_core(Dump *d, const CoreRect *r, uint32_t x, uint32_t y, uint32
     Table t = table_begin(d->arena, "core", "what|value");
     fact(&t, "position", arena_printf(d->arena, "(%u, %u)", x, y));
     fact(&t, "kernel", im->kernels[r->kernel].name);
-    fact(&t, "in the kernel", arena_printf(d->arena, "(%u, %u)", x - im->kernels[r->kernel].x,
-                                           y - im->kernels[r->kernel].y));
+    fact(&t, "in the kernel",
+         arena_printf(d->arena, "(%u, %u)", x - im->kernels[r->kernel].x,
+                      y - im->kernels[r->kernel].y));
     fact(&t, "class", arena_printf(d->arena, "%u %s", r->class_id, c->name ? c->name : ""));
-    fact(&t, "memory", arena_printf(d->arena, "%u of %u bytes", used_bytes(r),
-                                    im->machine.sram_bytes));
+    fact(&t, "memory",
+         arena_printf(d->arena, "%u of %u bytes", used_bytes(r), im->machine.sram_bytes));
     show(d, &t);
     show_segments(d, "memory map", r);
     t = table_begin(d->arena, "channels", "channel|direction|color|ring|slots|slot words");

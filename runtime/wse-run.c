@@ -50,9 +50,9 @@ typedef struct Session {
     WseImage *image;
     unsigned n_tensors, n_in, n_out;
     WseTensor *tensors;
-    TensorSpec *in, *out;        /* the inputs and the outputs among the tensors */
+    TensorSpec *in, *out; /* the inputs and the outputs among the tensors */
     unsigned *in_tensor, *out_tensor;
-    uint8_t **data;              /* by tensor: all samples, on the heap */
+    uint8_t **data; /* by tensor: all samples, on the heap */
     uint64_t samples;
     WseTap *taps;
     unsigned n_taps;
@@ -91,7 +91,8 @@ static void describe(Session *s)
                 "classes of cores%s\n\n",
                 sum.model, sum.source_name, sum.machine, sum.options, sum.cores, sum.machine_cores,
                 sum.kernels, sum.classes, sum.has_weights ? "" : "; without weights: times only");
-    Table t = table_begin(s->arena, "tensors", "tensor|direction|type|extents|bytes a sample|ports");
+    Table t =
+        table_begin(s->arena, "tensors", "tensor|direction|type|extents|bytes a sample|ports");
     for (unsigned k = 0; k < s->n_tensors; k++) {
         const WseTensor *w = &s->tensors[k];
         Text extents = {0};
@@ -135,8 +136,8 @@ static bool read_inputs(Session *s)
         else if (s->data[s->in_tensor[k]])
             ok = diag_error(s->diag, nowhere, "input '%s' is given twice", s->in[k].name);
         else
-            ok = samples_read(s->diag, &s->in[k], path, &counts[k], &s->data[s->in_tensor[k]]) &&
-                 ok;
+            ok =
+                samples_read(s->diag, &s->in[k], path, &counts[k], &s->data[s->in_tensor[k]]) && ok;
     }
     for (unsigned k = 0; ok && k < s->n_in; k++) {
         if (!s->data[s->in_tensor[k]])
@@ -175,8 +176,8 @@ static bool add_tap(Session *s, unsigned stream)
                         ? malloc((size_t)(s->samples * n) * sizeof(float))
                         : NULL;
     if (!result)
-        return diag_error(s->diag, nowhere, "no memory for %" PRIu64 " samples of '%s'",
-                          s->samples, w.tensor);
+        return diag_error(s->diag, nowhere, "no memory for %" PRIu64 " samples of '%s'", s->samples,
+                          w.tensor);
     s->taps[s->n_taps++] = (WseTap){stream, result};
     return true;
 }
@@ -238,7 +239,8 @@ static bool choose_taps(Session *s)
     return !o->check || wanted ||
            diag_error(s->diag, nowhere,
                       "--check=%s: it holds no tensor of this network (make it with wsec "
-                      "--interpret --dump-all=%s)", o->check, o->check);
+                      "--interpret --dump-all=%s)",
+                      o->check, o->check);
 }
 
 static void show_progress(void *arg, const char *what, uint64_t done, uint64_t all)
@@ -285,7 +287,8 @@ static bool compare(Session *s, const char *what, uint32_t line, const Computed 
         npy_finish(&want);
         return diag_error(s->diag, nowhere,
                           "'%s' has %" PRIu64 " elements, '%s' needs %" PRIu64 " (%" PRIu64
-                          " samples of %" PRIu64 ")", path, have, what, n, s->samples, elements);
+                          " samples of %" PRIu64 ")",
+                          path, have, what, n, s->samples, elements);
     }
     uint64_t wrong = 0, first = 0;
     double largest = 0;
@@ -293,7 +296,8 @@ static bool compare(Session *s, const char *what, uint32_t line, const Computed 
         double got = computed_get(c, i), reference = npy_get(&want, i);
         double difference = fabs(got - reference);
         bool both_nan = got != got && reference != reference;
-        if (!both_nan && got != reference && !(difference <= tol.atol + tol.rtol * fabs(reference))) {
+        if (!both_nan && got != reference &&
+            !(difference <= tol.atol + tol.rtol * fabs(reference))) {
             if (wrong++ == 0)
                 first = i;
         }
@@ -301,13 +305,15 @@ static bool compare(Session *s, const char *what, uint32_t line, const Computed 
             largest = difference;
     }
     if (wrong) {
-        diag_fault(s->diag, nowhere,
-                   "'%s'%s differs from '%s': %" PRIu64 " of %" PRIu64 " elements are outside of "
-                   "rtol %g + atol %g, the first at sample %" PRIu64 ", element %" PRIu64
-                   ": %.9g instead of %.9g", what,
-                   line ? arena_printf(s->arena, " (%s:%u)", wse_summary(s->image).source_name, line)
-                        : "", path, wrong, n, tol.rtol, tol.atol, first / elements,
-                   first % elements, computed_get(c, first), npy_get(&want, first));
+        diag_fault(
+            s->diag, nowhere,
+            "'%s'%s differs from '%s': %" PRIu64 " of %" PRIu64 " elements are outside of "
+            "rtol %g + atol %g, the first at sample %" PRIu64 ", element %" PRIu64
+            ": %.9g instead of %.9g",
+            what,
+            line ? arena_printf(s->arena, " (%s:%u)", wse_summary(s->image).source_name, line) : "",
+            path, wrong, n, tol.rtol, tol.atol, first / elements, first % elements,
+            computed_get(c, first), npy_get(&want, first));
     } else if (!s->options->quiet) {
         printf("%s: within tolerance, largest difference %.3g\n", what, largest);
     }
@@ -349,7 +355,8 @@ static bool check_all(Session *s)
         }
         Computed c = {.dtype = s->out[k].dtype, .data = s->data[s->out_tensor[k]]};
         ok = compare(s, s->out[k].name, 0, &c, tensor_spec_elements(&s->out[k]), path,
-                     tolerance(o, s->out[k].dtype)) && ok;
+                     tolerance(o, s->out[k].dtype)) &&
+             ok;
     }
     return ok;
 }
@@ -439,8 +446,9 @@ static bool execute(Session *s, WseEngine engine)
     if (engine == WSE_ENGINE_TIMES) {
         s->samples = o->samples ? o->samples : DEFAULT_TIMED_SAMPLES;
         if (o->outputs.n || o->expected.n || o->check || o->dumps.n)
-            return diag_error(s->diag, nowhere, "--engine=times computes no values; leave out "
-                                                "--output, --expected, --check and --dump");
+            return diag_error(s->diag, nowhere,
+                              "--engine=times computes no values; leave out "
+                              "--output, --expected, --check and --dump");
     } else if (!read_inputs(s) || !choose_taps(s)) {
         return false;
     }

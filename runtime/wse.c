@@ -87,8 +87,11 @@ unsigned wse_tensor_count(const WseImage *w)
 WseTensor wse_tensor(const WseImage *w, unsigned k)
 {
     const HostTensor *h = &w->image.tensors[k];
-    WseTensor t = {.name = h->name, .is_output = h->is_output, .dtype = (DType)h->dtype,
-                   .rank = (int)h->rank, .bytes = dtype_bytes((DType)h->dtype)};
+    WseTensor t = {.name = h->name,
+                   .is_output = h->is_output,
+                   .dtype = (DType)h->dtype,
+                   .rank = (int)h->rank,
+                   .bytes = dtype_bytes((DType)h->dtype)};
     for (uint32_t i = 0; i < h->rank; i++) {
         t.extent[i] = h->extent[i];
         t.bytes *= h->extent[i];
@@ -107,9 +110,14 @@ WseStream wse_stream(const WseImage *w, unsigned k)
 {
     const StreamInfo *s = &w->image.streams[k];
     const Origin *o = &w->image.origins[s->origin];
-    return (WseStream){.name = s->name, .tensor = s->tensor, .line = o->line,
-                       .column = o->column, .rows = s->rows, .cols = s->cols,
-                       .features = s->features, .from_host = s->from < 0};
+    return (WseStream){.name = s->name,
+                       .tensor = s->tensor,
+                       .line = o->line,
+                       .column = o->column,
+                       .rows = s->rows,
+                       .cols = s->cols,
+                       .features = s->features,
+                       .from_host = s->from < 0};
 }
 
 WseSummary wse_summary(const WseImage *w)
@@ -242,8 +250,8 @@ static bool run_values(WseImage *w, const WseRun *run)
         return false;
     bool ok = true;
     for (unsigned i = 0; i < run->n_taps; i++)
-        ok = values_tap_tensor(&w->diag, &w->fabric, &taps[i], run->samples,
-                               run->taps[i].result) && ok;
+        ok = values_tap_tensor(&w->diag, &w->fabric, &taps[i], run->samples, run->taps[i].result) &&
+             ok;
     return ok;
 }
 
@@ -260,8 +268,8 @@ WseStatus wse_run(WseImage *w, const WseRun *run, WseStats *stats)
                                     "the image was planned without weights: it has times "
                                     "(--engine=times), no values"));
     if (run->engine == WSE_ENGINE_CORE && run->n_taps)
-        return settle(w, diag_error(&w->diag, nowhere,
-                                    "tensors are recorded by the values engine only"));
+        return settle(
+            w, diag_error(&w->diag, nowhere, "tensors are recorded by the values engine only"));
     bool ok = true;
     if (values && run->engine != WSE_ENGINE_CORE)
         ok = run_values(w, run);

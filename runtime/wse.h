@@ -22,11 +22,12 @@
 
 typedef struct WseImage WseImage;
 
-typedef enum WseStatus { /* the exit codes of the tools */
+/* The exit codes of the tools. */
+typedef enum WseStatus {
     WSE_OK = 0,
     WSE_BAD_INPUT = 1, /* the image, or an argument, is not what it should be */
     WSE_INTERNAL = 4,
-    WSE_FAULT = 5,     /* deadlock, limit, fault of a program */
+    WSE_FAULT = 5, /* deadlock, limit, fault of a program */
     WSE_INTERRUPTED = 130
 } WseStatus;
 
@@ -75,8 +76,8 @@ WseSummary wse_summary(const WseImage *image);
 typedef enum WseEngine {
     WSE_ENGINE_DEFAULT, /* values by native code, times by the times engine */
     WSE_ENGINE_VALUES,
-    WSE_ENGINE_TIMES,   /* no arithmetic: inputs and outputs are not looked at */
-    WSE_ENGINE_CORE     /* the judge: values and times together, interpreted */
+    WSE_ENGINE_TIMES, /* no arithmetic: inputs and outputs are not looked at */
+    WSE_ENGINE_CORE   /* the judge: values and times together, interpreted */
 } WseEngine;
 
 typedef struct WseTap { /* records the tensor of a stream; not with WSE_ENGINE_CORE, _TIMES */
@@ -86,10 +87,10 @@ typedef struct WseTap { /* records the tensor of a stream; not with WSE_ENGINE_C
 
 typedef struct WseRun {
     WseEngine engine;
-    bool interpret;        /* values by the interpreter instead of native code */
-    unsigned threads;      /* 0: 1. The result does not depend on it */
+    bool interpret;   /* values by the interpreter instead of native code */
+    unsigned threads; /* 0: 1. The result does not depend on it */
     uint64_t samples;
-    uint64_t cycles_limit; /* of the simulated time; 0: none */
+    uint64_t cycles_limit;        /* of the simulated time; 0: none */
     const uint8_t *const *inputs; /* by tensor; samples x bytes; NULL for outputs */
     uint8_t *const *outputs;      /* by tensor; NULL for inputs */
     const WseTap *taps;
@@ -103,9 +104,9 @@ typedef struct WseKernelStats { /* cycles per sample, mean over the run */
     const char *name, *kind;
     uint32_t line;
     uint64_t cores;
-    double busiest;        /* of its busiest core */
-    double mean;           /* of all its cores */
-    uint64_t estimate;     /* the compiler's, of its slowest core */
+    double busiest;    /* of its busiest core */
+    double mean;       /* of all its cores */
+    uint64_t estimate; /* the compiler's, of its slowest core */
 } WseKernelStats;
 
 typedef struct WseLinkStats {
@@ -117,11 +118,11 @@ typedef struct WseLinkStats {
 
 enum { WSE_HOTTEST_LINKS = 10 };
 
-typedef struct WseStats { /* of the simulated time; zero with WSE_ENGINE_VALUES */
+typedef struct WseStats {  /* of the simulated time; zero with WSE_ENGINE_VALUES */
     uint64_t cycles;       /* until the last result has arrived */
     uint64_t first_result; /* latency of the first sample */
     double cycles_per_sample;
-    bool exact_period;     /* the steady state was seen to repeat exactly */
+    bool exact_period; /* the steady state was seen to repeat exactly */
     uint64_t operations, words_hopped;
     const WseKernelStats *kernels; /* wse_summary().kernels of them; live until wse_close() */
     WseLinkStats links[WSE_HOTTEST_LINKS];

@@ -403,8 +403,7 @@ static uint64_t chain_cycles(const Part *p, const Machine *m)
     return (links - 1) * (words + m->setup + m->hop + 2 * m->ramp);
 }
 
-uint64_t kernel_skew(const Kernel *k, const Protocol *protocol_in, const Machine *m,
-                     uint32_t input)
+uint64_t kernel_skew(const Kernel *k, const Protocol *protocol_in, const Machine *m, uint32_t input)
 {
     if (input != 0) // operands of the epilogue are met at the end of the chain only
         return 0;

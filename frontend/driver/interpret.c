@@ -147,8 +147,8 @@ static bool write_all(Arena *a, Diag *d, const DriverOptions *o, const Graph *g,
     size_t n_out = g->outputs.n;
     TensorSpec *outs = arena_array(a, TensorSpec, n_out + 1);
     for (size_t k = 0; k < n_out; k++)
-        outs[k] = spec_of(g->outputs.data[k], g->output_names[k],
-                          captured_dtype(g->outputs.data[k]));
+        outs[k] =
+            spec_of(g->outputs.data[k], g->output_names[k], captured_dtype(g->outputs.data[k]));
     for (size_t i = 0; i < o->results.n; i++) {
         size_t k;
         const char *path;
@@ -173,8 +173,8 @@ bool driver_interpret(Arena *a, Diag *d, const DriverOptions *o, Graph *g)
     TensorSpec *specs = arena_array(a, TensorSpec, g->inputs.n + 1);
     uint8_t **data = arena_array(a, uint8_t *, g->inputs.n + 1);
     for (size_t k = 0; k < g->inputs.n; k++)
-        specs[k] = spec_of(g->inputs.data[k], g->inputs.data[k]->name,
-                           g->inputs.data[k]->type.dtype);
+        specs[k] =
+            spec_of(g->inputs.data[k], g->inputs.data[k]->name, g->inputs.data[k]->type.dtype);
     bool ok = true;
     for (size_t i = 0; i < g->nodes.n; i++)
         if (g->nodes.data[i]->op == OP_CONST && !g->nodes.data[i]->value)
@@ -198,8 +198,12 @@ bool driver_interpret(Arena *a, Diag *d, const DriverOptions *o, Graph *g)
             ok = diag_error(d, nowhere, "out of memory for %llu samples of '%s'",
                             (unsigned long long)n_samples, captures[c].node->name);
     }
-    Job job = {.graph = g, .inputs = data, .specs = specs, .n_samples = n_samples,
-               .captures = captures, .n_captures = n_captures};
+    Job job = {.graph = g,
+               .inputs = data,
+               .specs = specs,
+               .n_samples = n_samples,
+               .captures = captures,
+               .n_captures = n_captures};
     ok = ok && evaluate(d, &job, (unsigned)o->threads) &&
          write_all(a, d, o, g, captures, n_captures, n_samples);
     for (size_t c = 0; c < n_captures; c++)

@@ -79,8 +79,9 @@ static int run(Arena *a, int argc, char **argv)
     else if (o.list_machines)
         machine_list(stdout);
     else if (!o.check_native && arguments.n != 1) {
-        fprintf(stderr, arguments.n == 0 ? "wsec: error: no model given (--help lists the options)\n"
-                                         : "wsec: error: one model at a time, not %zu\n",
+        fprintf(stderr,
+                arguments.n == 0 ? "wsec: error: no model given (--help lists the options)\n"
+                                 : "wsec: error: one model at a time, not %zu\n",
                 arguments.n);
         return EXIT_USAGE;
     } else {

@@ -49,11 +49,11 @@ typedef struct Diag {
     Source *sources;
     size_t n_sources, cap_sources;
     unsigned n_errors;
-    unsigned max_errors;   /* further errors are counted, not printed; 0 means 20 */
-    bool infeasible;       /* an error of "cannot be implemented": exit 3 instead of 1 */
-    bool internal;         /* an internal error was reported: exit 4 */
-    bool usage;            /* wrong use was reported: exit 2 */
-    bool fault;            /* a fault in a run was reported: exit 5 */
+    unsigned max_errors; /* further errors are counted, not printed; 0 means 20 */
+    bool infeasible;     /* an error of "cannot be implemented": exit 3 instead of 1 */
+    bool internal;       /* an internal error was reported: exit 4 */
+    bool usage;          /* wrong use was reported: exit 2 */
+    bool fault;          /* a fault in a run was reported: exit 5 */
 } Diag;
 
 /* Exit codes of all tools, documented in README.md. */
@@ -77,8 +77,7 @@ uint32_t diag_add_source(Diag *d, const char *name, const char *text, size_t len
 bool diag_error(Diag *d, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool diag_infeasible(Diag *d, Span at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-bool diag_internal(Diag *d, Span at, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+bool diag_internal(Diag *d, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A fault in a run: deadlock, limit, mismatch. */
 bool diag_fault(Diag *d, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void diag_warning(Diag *d, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));

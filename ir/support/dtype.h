@@ -18,7 +18,7 @@ static inline unsigned dtype_bytes(DType t)
     return t == DT_F16 ? 2u : 4u;
 }
 
-const char *dtype_name(DType t);                      /* "f32" */
+const char *dtype_name(DType t); /* "f32" */
 bool dtype_from_name(const char *name, DType *result);
 
 float f32_from_f16(uint16_t bits);

@@ -39,8 +39,10 @@ static bool parse_header(Diag *d, const char *path, const char *header, Npy *a, 
     if (!descr || !fortran || !shape || shape[0] != '(')
         return diag_error(d, nowhere, "'%s': the .npy header is malformed", path);
     if (strncmp(fortran, "False", 5) != 0)
-        return diag_error(d, nowhere, "'%s': Fortran order is not supported; save it with "
-                                      "numpy.ascontiguousarray", path);
+        return diag_error(d, nowhere,
+                          "'%s': Fortran order is not supported; save it with "
+                          "numpy.ascontiguousarray",
+                          path);
     *bytes = 0;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (descr[0] == '\'' && strncmp(descr + 1, types[i].code, 3) == 0 && descr[4] == '\'') {
@@ -49,8 +51,10 @@ static bool parse_header(Diag *d, const char *path, const char *header, Npy *a, 
         }
     }
     if (*bytes == 0)
-        return diag_error(d, nowhere, "'%s': element type %.12s is not supported (f2, f4, f8, i4, "
-                                      "i8, u1, little-endian)", path, descr);
+        return diag_error(d, nowhere,
+                          "'%s': element type %.12s is not supported (f2, f4, f8, i4, "
+                          "i8, u1, little-endian)",
+                          path, descr);
     a->n = 1;
     const char *p = shape + 1;
     for (;;) {
@@ -102,8 +106,10 @@ bool npy_read(Diag *d, const char *path, Npy *result)
         ok = parse_header(d, path, header, &a, &bytes);
         size_t body = file.len - prefix - (size_t)header_len;
         if (ok && (a.n > body / bytes || a.n * bytes != body))
-            ok = diag_error(d, nowhere, "'%s': the header promises %llu bytes of data, the file "
-                                        "has %zu", path, (unsigned long long)(a.n * bytes), body);
+            ok = diag_error(d, nowhere,
+                            "'%s': the header promises %llu bytes of data, the file "
+                            "has %zu",
+                            path, (unsigned long long)(a.n * bytes), body);
         a.data = file.data + prefix + header_len;
         arena_free(&scratch);
     }
@@ -165,7 +171,10 @@ bool npy_write(Diag *d, const char *path, DType type, int rank, const uint64_t *
     uint64_t n = 1;
     for (int i = 0; i < rank; i++) {
         n *= extent[i];
-        text_printf(&header, rank == 1 ? "%llu," : i ? ", %llu" : "%llu",
+        text_printf(&header,
+                    rank == 1 ? "%llu,"
+                    : i       ? ", %llu"
+                              : "%llu",
                     (unsigned long long)extent[i]);
     }
     text_add(&header, "), }");

@@ -168,7 +168,6 @@ bool options_color(const char *tool, const char *when, FILE *stream, bool *resul
     if (when && !options_choice(tool, "color", when, words, 3, &choice))
         return false;
     const char *no_color = getenv("NO_COLOR");
-    *result = choice == 1 ||
-              (choice == 0 && isatty(fileno(stream)) && !(no_color && no_color[0]));
+    *result = choice == 1 || (choice == 0 && isatty(fileno(stream)) && !(no_color && no_color[0]));
     return true;
 }

@@ -67,9 +67,10 @@ static void store(DType dtype, uint8_t *data, uint64_t i, double value)
         break;
     }
     case DT_I32: {
-        int32_t v = value >= 2147483647.0 ? INT32_MAX : value <= -2147483648.0 ? INT32_MIN
-                                                     : value != value          ? 0
-                                                                               : (int32_t)value;
+        int32_t v = value >= 2147483647.0    ? INT32_MAX
+                    : value <= -2147483648.0 ? INT32_MIN
+                    : value != value         ? 0
+                                             : (int32_t)value;
         memcpy(data + 4 * i, &v, sizeof v);
         break;
     }
@@ -118,7 +119,8 @@ bool samples_read(Diag *d, const TensorSpec *t, const char *path, uint64_t *n_sa
         extents_text(&want, t->rank, t->extent);
         diag_error(d, nowhere,
                    "'%s' has shape %s; a sample of '%s' has %s, and an array of samples one more "
-                   "axis in front", path, have.data, t->name, want.data);
+                   "axis in front",
+                   path, have.data, t->name, want.data);
         text_free(&have);
         text_free(&want);
         npy_finish(&a);
@@ -130,7 +132,8 @@ bool samples_read(Diag *d, const TensorSpec *t, const char *path, uint64_t *n_sa
         npy_finish(&a);
         return diag_error(d, nowhere, "'%s': out of memory", path);
     }
-    bool same = (a.type == NPY_F32 && t->dtype == DT_F32) || (a.type == NPY_I32 && t->dtype == DT_I32);
+    bool same =
+        (a.type == NPY_F32 && t->dtype == DT_F32) || (a.type == NPY_I32 && t->dtype == DT_I32);
     if (same)
         memcpy(*data, a.data, (size_t)a.n * 4);
     else

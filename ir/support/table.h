@@ -19,7 +19,7 @@ typedef struct Table {
     struct TableCell {
         const char *text;
         bool is_number;
-    } *cells;
+    } * cells;
     size_t n_cells, cap_cells;
 } Table;
 

@@ -92,9 +92,9 @@ typedef struct Init {
 typedef struct CoreRect {
     Grid grid;
     uint32_t class_id;
-    uint32_t kernel;    /* index into kernels */
-    Affine *data;       /* n_data of the class */
-    Channel *channels;  /* n_channels of the class */
+    uint32_t kernel;   /* index into kernels */
+    Affine *data;      /* n_data of the class */
+    Channel *channels; /* n_channels of the class */
     Segment *segments;
     uint32_t n_segments;
     Init *inits;
@@ -128,36 +128,36 @@ typedef struct HostTensor {
  * 0. Only copy operations: c0 <- m[..] or m[..] <- c0. No segments, no rings. A message of n
  * words takes ceil(n * p / q) cycles; the next one starts after that. */
 typedef struct Port {
-    bool is_sink;    /* receives results */
-    uint32_t side;   /* SIDE_W (attached to router (0, y)) or SIDE_E (width - 1, y) */
+    bool is_sink;  /* receives results */
+    uint32_t side; /* SIDE_W (attached to router (0, y)) or SIDE_E (width - 1, y) */
     uint32_t y;
     uint32_t color;
     uint32_t tensor;
     uint32_t class_id;
-    int32_t *data;  /* n_data of the class */
+    int32_t *data; /* n_data of the class */
     uint32_t p, q;
     uint32_t stream;
 } Port;
 
 typedef struct KernelInfo { /* for people; the checker uses only the region */
-    const char *name;  /* "conv1", "fc1+relu" */
-    const char *kind;  /* "conv", "matvec", "line", "adapter" ... */
-    const char *shape; /* "6x5 columns, 16 rows: 1 channel x 1 tap row x 2 filters" */
-    uint32_t x, y, w, h; /* region; regions are disjoint */
+    const char *name;       /* "conv1", "fc1+relu" */
+    const char *kind;       /* "conv", "matvec", "line", "adapter" ... */
+    const char *shape;      /* "6x5 columns, 16 rows: 1 channel x 1 tap row x 2 filters" */
+    uint32_t x, y, w, h;    /* region; regions are disjoint */
     uint32_t origin;
-    uint64_t cycles;   /* compiler's estimate per sample of its slowest core */
-    uint64_t compute;  /* of that, the durations of multiply-accumulates */
-    uint32_t bytes;    /* SRAM of its fullest core, code and reserve included */
+    uint64_t cycles;  /* compiler's estimate per sample of its slowest core */
+    uint64_t compute; /* of that, the durations of multiply-accumulates */
+    uint32_t bytes;   /* SRAM of its fullest core, code and reserve included */
 } KernelInfo;
 
 typedef struct StreamInfo {
-    const char *name;    /* "conv1 -> pool1" */
-    int32_t from, to;    /* kernels, -1 for the host */
+    const char *name; /* "conv1 -> pool1" */
+    int32_t from, to; /* kernels, -1 for the host */
     uint32_t lanes, color;
-    uint32_t messages;   /* per lane and sample */
-    uint32_t words;      /* longest message */
+    uint32_t messages; /* per lane and sample */
+    uint32_t words;    /* longest message */
     uint32_t origin;
-    const char *tensor;  /* name of the tensor it carries, for --dump; may be "" */
+    const char *tensor; /* name of the tensor it carries, for --dump; may be "" */
     /* How the tensor [rows, cols, features] travels: lane l carries features
      * [begin, begin + count): with b = features / lanes, r = features % lanes, lanes l < r
      * carry b + 1, the rest b; a message is cols / segs positions of a row (the first
@@ -169,21 +169,21 @@ typedef struct NativeCode { /* empty: bytes == 0 */
     const char *cpu;        /* "x86-64-v3" */
     uint8_t programs[32];   /* SHA-256 of the programs section it was made from */
     uint64_t bytes;
-    const uint8_t *code;    /* one position-independent blob, mapped read + execute */
-    uint64_t *entry;        /* of each class; UINT64_MAX: none (host ports' classes) */
+    const uint8_t *code; /* one position-independent blob, mapped read + execute */
+    uint64_t *entry;     /* of each class; UINT64_MAX: none (host ports' classes) */
 } NativeCode;
 
 typedef struct Image {
     Machine machine;
-    const char *producer;     /* "wsec 0.1.0" */
-    const char *options;      /* what it was compiled with, free of paths */
-    const char *model;        /* name of the model */
-    const char *source_name;  /* base name of the source file */
-    const char *source;       /* its text */
+    const char *producer;    /* "wsec 0.1.0" */
+    const char *options;     /* what it was compiled with, free of paths */
+    const char *model;       /* name of the model */
+    const char *source_name; /* base name of the source file */
+    const char *source;      /* its text */
     uint64_t source_len;
-    bool has_weights;         /* false: planned with --weights none; runs in times only */
+    bool has_weights; /* false: planned with --weights none; runs in times only */
 
-    Origin *origins;          /* origins[0] is "no origin" */
+    Origin *origins; /* origins[0] is "no origin" */
     uint32_t n_origins;
     Class *classes;
     uint32_t n_classes;
@@ -202,7 +202,7 @@ typedef struct Image {
     const uint8_t *data; /* weights */
     uint64_t data_bytes;
     NativeCode native;
-    uint8_t digest[32];  /* of the file; set by image_read() */
+    uint8_t digest[32]; /* of the file; set by image_read() */
 } Image;
 
 /* Serialises; the result is on the heap (bytes_free). Deterministic. */

@@ -234,9 +234,10 @@ typedef enum ImageSection {
     FIELD(u32, stream)
 
 /* The schema text: the sections and records as listed above, and the numbers of opcodes. */
-#define SCHEMA_SECTION(id, name, type, align) name " "
-#define SCHEMA_FIELD(type, member) #type " " #member ";"
+#define SCHEMA_SECTION(id, name, type, align)  name " "
+#define SCHEMA_FIELD(type, member)             #type " " #member ";"
 #define SCHEMA_OPCODE(id, text, sources, cost) text " "
+/* clang-format off */
 #define IMAGE_SCHEMA                                                                               \
     IMAGE_SECTION_LIST(SCHEMA_SECTION)                                                             \
     "machine " LAYOUT_MACHINE(SCHEMA_FIELD) "source " LAYOUT_SOURCE(SCHEMA_FIELD)                  \
@@ -247,24 +248,25 @@ typedef enum ImageSection {
     "init " LAYOUT_INIT(SCHEMA_FIELD) "rect " LAYOUT_RECT(SCHEMA_FIELD)                            \
     "route " LAYOUT_ROUTE(SCHEMA_FIELD) "tensor " LAYOUT_TENSOR(SCHEMA_FIELD)                      \
     "port " LAYOUT_PORT(SCHEMA_FIELD) "opcodes " OPCODE_LIST(SCHEMA_OPCODE)
+/* clang-format on */
 
 /* Sizes in bytes of the types and records. */
-#define SIZE_u8 1
-#define SIZE_i8 1
-#define SIZE_flag 1
-#define SIZE_u32 4
-#define SIZE_i32 4
-#define SIZE_f32 4
-#define SIZE_str 4
-#define SIZE_u64 8
-#define SIZE_i64 8
-#define SIZE_fraction 8
-#define SIZE_grid 24
-#define SIZE_scalar 6
-#define SIZE_operand (0 LAYOUT_OPERAND(SIZE_FIELD_IN))
+#define SIZE_u8                     1
+#define SIZE_i8                     1
+#define SIZE_flag                   1
+#define SIZE_u32                    4
+#define SIZE_i32                    4
+#define SIZE_f32                    4
+#define SIZE_str                    4
+#define SIZE_u64                    8
+#define SIZE_i64                    8
+#define SIZE_fraction               8
+#define SIZE_grid                   24
+#define SIZE_scalar                 6
+#define SIZE_operand                (0 LAYOUT_OPERAND(SIZE_FIELD_IN))
 #define SIZE_FIELD_IN(type, member) +SIZE_##type
-#define SIZE_FIELD(type, member) +SIZE_##type
-#define LAYOUT_SIZE(LAYOUT) (0 LAYOUT(SIZE_FIELD))
+#define SIZE_FIELD(type, member)    +SIZE_##type
+#define LAYOUT_SIZE(LAYOUT)         (0 LAYOUT(SIZE_FIELD))
 
 enum { ELF_HEADER = 64, ELF_SECTION = 64, DIGEST_BYTES = 32, NOTE_BYTES = 12 + 4 + 8 + 32 };
 enum { IMAGE_DIGEST_BYTES = IMAGE_SECTIONS * DIGEST_BYTES }; /* of .wse.digest */

@@ -22,12 +22,12 @@ typedef struct Fraction {
 
 /* How an operation is charged: its class (cost.c maps opcodes to these). */
 typedef enum CostClass {
-    COST_COPY,    /* copy, fill, convert, receive, send */
-    COST_ADD,     /* add, subtract */
-    COST_MUL,     /* multiply */
-    COST_MAC,     /* multiply-accumulate into f32 */
-    COST_MINMAX,  /* min, max */
-    COST_SELECT,  /* compare-select */
+    COST_COPY,   /* copy, fill, convert, receive, send */
+    COST_ADD,    /* add, subtract */
+    COST_MUL,    /* multiply */
+    COST_MAC,    /* multiply-accumulate into f32 */
+    COST_MINMAX, /* min, max */
+    COST_SELECT, /* compare-select */
     COST_COUNT
 } CostClass;
 
@@ -52,13 +52,13 @@ typedef struct Machine {
     uint32_t setup_loop; /* more where an operand's address depends on a loop counter: 14 */
     uint32_t latency;    /* l of the timing rule: 1 */
     OpCost cost[COST_COUNT][DT_COUNT]; /* by class and the widest operand type */
-    Fraction landing;    /* w: words a cycle that background transfers land */
+    Fraction landing;                  /* w: words a cycle that background transfers land */
 
-    uint32_t colors;          /* 24; numbers 0 .. colors - 1 */
-    uint32_t reserved_colors; /* of those, the highest ones are not ours: 3 */
+    uint32_t colors;                /* 24; numbers 0 .. colors - 1 */
+    uint32_t reserved_colors;       /* of those, the highest ones are not ours: 3 */
     uint32_t queues_in, queues_out; /* of a core, each bound to one color: 7, 5 */
-    uint32_t hop;  /* cycles from router to router */
-    uint32_t ramp; /* cycles from core to its router, and back */
+    uint32_t hop;                   /* cycles from router to router */
+    uint32_t ramp;                  /* cycles from core to its router, and back */
 
     uint32_t ports_west, ports_east; /* host ports of each edge, any rows, one a row */
     Fraction host_words;             /* words a cycle, both directions, all ports together */

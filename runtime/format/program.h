@@ -118,18 +118,18 @@ typedef struct Scalar {
 typedef enum OperandKind { OPERAND_NONE, OPERAND_MEM, OPERAND_COLOR, OPERAND_FLOAT } OperandKind;
 
 typedef struct Operand {
-    uint8_t kind;  /* OperandKind */
-    uint8_t dtype; /* DType */
+    uint8_t kind;    /* OperandKind */
+    uint8_t dtype;   /* DType */
     uint8_t channel; /* COLOR */
     uint8_t held;    /* COLOR source */
     float value;     /* FLOAT */
     /* MEM */
-    Scalar base;                  /* bytes, multiple of the element's size */
-    Scalar stride[PROGRAM_DIMS];  /* elements */
-    Scalar step[PROGRAM_DEPTH];   /* bytes */
-    Scalar ring_pitch;            /* bytes; IMM 0: no ring term */
-    Scalar ring_offset;           /* >= 0 */
-    Scalar ring_modulus;          /* > 0 where pitch != 0 */
+    Scalar base;                     /* bytes, multiple of the element's size */
+    Scalar stride[PROGRAM_DIMS];     /* elements */
+    Scalar step[PROGRAM_DEPTH];      /* bytes */
+    Scalar ring_pitch;               /* bytes; IMM 0: no ring term */
+    Scalar ring_offset;              /* >= 0 */
+    Scalar ring_modulus;             /* > 0 where pitch != 0 */
     int8_t ring_coef[PROGRAM_DEPTH]; /* >= 0 */
 } Operand;
 
@@ -164,9 +164,9 @@ typedef struct OpcodeInfo {
 extern const OpcodeInfo opcode_info[OPCODE_COUNT];
 
 typedef struct Op {
-    uint8_t code;  /* Opcode */
-    uint8_t depth; /* number of enclosing loops; set by class_finish() */
-    uint16_t match; /* LOOP: index of its END, END: of its LOOP; set by class_finish() */
+    uint8_t code;    /* Opcode */
+    uint8_t depth;   /* number of enclosing loops; set by class_finish() */
+    uint16_t match;  /* LOOP: index of its END, END: of its LOOP; set by class_finish() */
     uint32_t origin; /* index into Image.origins (name and place in the source), or 0 */
     Scalar extent[PROGRAM_DIMS]; /* outermost first; unused ones are IMM 1 in front */
     Scalar count;                /* LOOP */
@@ -175,7 +175,7 @@ typedef struct Op {
 
 typedef struct Class {
     const char *name;
-    uint32_t n_data;     /* data words of a core of this class */
+    uint32_t n_data; /* data words of a core of this class */
     uint32_t n_channels;
     bool channel_is_out[PROGRAM_MAX_CHANNELS];
     uint32_t n_ops;
@@ -270,9 +270,9 @@ OpTime op_time(const Machine *m, const Op *op, const int32_t *data, const uint32
  * depend on the counter are multiplied, not walked. False if a table lies beyond the data,
  * a total exceeds 64 bits or more than 2^22 steps would have to be walked. */
 typedef struct ProgramTotals {
-    uint64_t cycles;      /* set-ups and durations */
-    uint64_t setup;       /* the set-up part of them */
-    uint64_t landing;     /* words / landing width of every message received, rounded down */
+    uint64_t cycles;  /* set-ups and durations */
+    uint64_t setup;   /* the set-up part of them */
+    uint64_t landing; /* words / landing width of every message received, rounded down */
     uint64_t ops;
     uint64_t elements[COST_COUNT];
     uint64_t words_in[PROGRAM_MAX_CHANNELS];    /* by channel, both directions */

@@ -15,7 +15,8 @@
 
 enum { MORE_ROUTES = 4 };
 
-enum { // matvec: rectangles are the columns, data words of a core are
+// Data words of a core of matvec, whose rectangles are the columns.
+enum {
     MATVEC_FIRST,
     MATVEC_MIDDLE,
     MATVEC_LAST,   // flags: place in the chain
@@ -25,7 +26,8 @@ enum { // matvec: rectangles are the columns, data words of a core are
     MATVEC_DATA,
 };
 
-enum { // segments of every core, in this order
+// Segments of its cores, in this order.
+enum {
     MATVEC_CODE_SEGMENT,
     MATVEC_DATA_SEGMENT,
     MATVEC_WEIGHTS,
@@ -35,14 +37,16 @@ enum { // segments of every core, in this order
     MATVEC_RING_CHAIN, // not in the first column
 };
 
-enum { // operations
+// Its operations.
+enum {
     MATVEC_OP_RECEIVE,
     MATVEC_OP_CLEAR,
     MATVEC_OP_MAC,
     MATVEC_OP_SEND = 4,
 };
 
-enum { // routes
+// Its routes.
+enum {
     ROUTE_X_IN,
     ROUTE_X_TOP,
     ROUTE_X_CORNER,

@@ -264,12 +264,8 @@ int main(int argc, char **argv)
     if (argc > 1)
         images = (unsigned)strtoul(argv[1], NULL, 10);
     static const CU_TestInfo tests[] = {
-        {"closed forms", test_closed_forms},
-        {"matvec", test_matvec},
-        {"chain", test_chain},
-        {"broadcast", test_broadcast},
-        {"random images", test_random},
-        CU_TEST_INFO_NULL,
+        {"closed forms", test_closed_forms}, {"matvec", test_matvec},        {"chain", test_chain},
+        {"broadcast", test_broadcast},       {"random images", test_random}, CU_TEST_INFO_NULL,
     };
     return suite_run("wavelet", tests);
 }

@@ -55,8 +55,8 @@ static void run(Arena *a, Diag *d, const Fabric *f)
         for (uint64_t i = 0; i < n; i++) // small numbers of any type
             in[t][i] = i % 2 ? 0x3c : (uint8_t)(17 * i);
     }
-    EngineOptions core = {.values = im->has_weights, .samples = SAMPLES,
-                          .cycles_limit = most_cycles};
+    EngineOptions core = {
+        .values = im->has_weights, .samples = SAMPLES, .cycles_limit = most_cycles};
     EngineResult result;
     if (!engine_run(a, f, &core, (const uint8_t *const *)in, out[0], &result)) {
         must(result.status == ENGINE_LIMIT);

@@ -141,11 +141,8 @@ static void errors(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"every operator", round_trip},
-        {"places", spans},
-        {"random graphs", random_round_trip},
-        {"malformed text", errors},
-        CU_TEST_INFO_NULL,
+        {"every operator", round_trip}, {"places", spans}, {"random graphs", random_round_trip},
+        {"malformed text", errors},     CU_TEST_INFO_NULL,
     };
     return suite_run("graph text", tests);
 }

@@ -170,12 +170,8 @@ static void test_hostile(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"presets", test_presets},
-        {"names", test_names},
-        {"errors", test_errors},
-        {"several errors", test_several},
-        {"hostile", test_hostile},
-        CU_TEST_INFO_NULL,
+        {"presets", test_presets},        {"names", test_names},     {"errors", test_errors},
+        {"several errors", test_several}, {"hostile", test_hostile}, CU_TEST_INFO_NULL,
     };
     return suite_run("machine", tests);
 }

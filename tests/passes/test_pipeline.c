@@ -147,12 +147,8 @@ static void broken(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"dumps", dumps},
-        {"stop after", stop},
-        {"unknown pass", unknown},
-        {"temps", temps},
-        {"broken graph", broken},
-        CU_TEST_INFO_NULL,
+        {"dumps", dumps}, {"stop after", stop},     {"unknown pass", unknown},
+        {"temps", temps}, {"broken graph", broken}, CU_TEST_INFO_NULL,
     };
     return suite_run("pipeline", tests);
 }

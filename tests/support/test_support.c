@@ -330,8 +330,8 @@ static void test_options(void)
     Arena a = {0};
     Options o;
     StringList rest;
-    const char *good[] = {"tool", "-Da=1", "-f", "--list", "b", "--count=12", "-w", "x", "in",
-                    "--number=0.5", "-", "--", "-z"};
+    const char *good[] = {"tool", "-Da=1", "-f",           "--list", "b",  "--count=12", "-w",
+                          "x",    "in",    "--number=0.5", "-",      "--", "-z"};
     CU_ASSERT_TRUE(parse(&o, &rest, &a, 13, (char **)good));
     CU_ASSERT_TRUE(o.flag);
     CU_ASSERT_EQUAL(o.list.n, 2);
@@ -341,9 +341,10 @@ static void test_options(void)
     CU_ASSERT_STRING_EQUAL(o.word, "x");
     CU_ASSERT_EQUAL(rest.n, 3);
     CU_ASSERT_STRING_EQUAL(rest.data[2], "-z");
-    const char *bad[][2] = {{"tool", "--flga"}, {"tool", "-q"}, {"tool", "--count=-1"},
-                      {"tool", "--count=1x"}, {"tool", "--number=nan"}, {"tool", "--flag=1"},
-                      {"tool", "--word"}, {"tool", "--count=99999999999999999999"}};
+    const char *bad[][2] = {{"tool", "--flga"},       {"tool", "-q"},
+                            {"tool", "--count=-1"},   {"tool", "--count=1x"},
+                            {"tool", "--number=nan"}, {"tool", "--flag=1"},
+                            {"tool", "--word"},       {"tool", "--count=99999999999999999999"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CU_ASSERT_FALSE(parse(&o, &rest, &a, 2, (char **)bad[i]));
     arena_free(&a);
@@ -352,9 +353,9 @@ static void test_options(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"f16", test_f16},         {"i32, min, max", test_i32_minmax},
-        {"sha256", test_sha256},   {"arena", test_arena},
-        {"diag", test_diag},       {"diag limit", test_diag_limit},
+        {"f16", test_f16},          {"i32, min, max", test_i32_minmax},
+        {"sha256", test_sha256},    {"arena", test_arena},
+        {"diag", test_diag},        {"diag limit", test_diag_limit},
         {"text, table", test_text}, {"io", test_io},
         {"npy, samples", test_npy}, {"options", test_options},
         CU_TEST_INFO_NULL,
