@@ -8,8 +8,9 @@
  * right). plan_to_fabric() maps positions, plan_side() sides.
  *
  *   matrix kernels (matvec, conv): inputs enter the north edge travelling south and are
- *     multicast down the columns; partial sums run along the rows from column 0 to column
- *     w-1; results leave the east edge of column w-1, one lane per row.
+ *     multicast down the columns; partial sums run along the rows from column 0, where they
+ *     start with the bias, to column w-1; results leave the east edge of column w-1, one lane
+ *     per row.
  *   line kernels (line, reduce): a strip, w = 1; inputs enter from the west, one lane per
  *     row (row k is lane k), results leave to the east.
  *   adapters: w = 1 or 2; lanes enter from the west and leave to the east.
@@ -59,32 +60,32 @@ static inline uint32_t block_size(uint32_t n, uint32_t parts, uint32_t k)
 /* A candidate shape of a kernel and what it costs; the sizing pass picks one. */
 typedef struct Shape {
     uint32_t lanes_in, lanes_out;
-    uint32_t split;      /* matrix kernels: columns per input lane (taps or messages are
-                            dealt over them); w = lanes_in * split. 1 elsewhere */
-    uint32_t w, h;       /* canonical */
-    uint32_t segs_out;   /* messages per row of the result */
-    uint64_t cycles;     /* per sample, of the slowest core, by program_totals */
-    uint32_t bytes;      /* of the fullest core, code and reserve included */
+    uint32_t split;    /* matrix kernels: columns per input lane (taps or messages are
+                          dealt over them); w = lanes_in * split. 1 elsewhere */
+    uint32_t w, h;     /* canonical */
+    uint32_t segs_out; /* messages per row of the result */
+    uint64_t cycles;   /* per sample, of the slowest core, by program_totals */
+    uint32_t bytes;    /* of the fullest core, code and reserve included */
 } Shape;
 
 typedef struct Kernel {
     uint32_t id;
     KernelKind kind;
-    const char *name;    /* "conv1", "fc2", "add_7"; unique */
+    const char *name; /* "conv1", "fc2", "add_7"; unique */
     Span span;
-    Node *anchor;        /* conv2d, linear, matmul, pool, reduction or first elementwise
-                            node; NULL for adapters */
-    Node **steps;        /* fused nodes after the anchor, in order: bias is part of the
-                            anchor; relu, add const, residual add, batch norm, max_pool ... */
+    Node *anchor; /* conv2d, linear, matmul, pool, reduction or first elementwise
+                     node; NULL for adapters */
+    Node **steps; /* fused nodes after the anchor, in order: bias is part of the
+                     anchor; relu, add const, residual add, batch norm, max_pool ... */
     uint32_t n_steps;
-    Node *result;        /* the node whose value the kernel sends */
+    Node *result;                            /* the node whose value the kernel sends */
     uint32_t n_in, in[KERNEL_MAX_INPUTS];    /* streams; in[0] feeds the anchor, the others
                                                 feed second operands, in order of steps */
     uint32_t n_out, out[KERNEL_MAX_OUTPUTS]; /* streams, each a copy of the result */
     Shape shape;
     /* placement: region in fabric coordinates */
     uint32_t x, y;
-    uint32_t turn;       /* quarter turns clockwise, 0 .. 3 */
+    uint32_t turn; /* quarter turns clockwise, 0 .. 3 */
     bool mirror;
 } Kernel;
 
@@ -99,16 +100,16 @@ typedef struct Stream {
     uint32_t id;
     const char *name;
     Span span;
-    int32_t from, to;     /* kernels, PLAN_HOST for the host */
-    uint32_t to_input;    /* which input of `to` */
-    Node *node;           /* the tensor: a node's value */
-    uint32_t tensor;      /* host streams: index among graph inputs or outputs */
+    int32_t from, to;  /* kernels, PLAN_HOST for the host */
+    uint32_t to_input; /* which input of `to` */
+    Node *node;        /* the tensor: a node's value */
+    uint32_t tensor;   /* host streams: index among graph inputs or outputs */
     Protocol protocol;
-    uint32_t slots;       /* ring capacity c at every receiver, in messages; >= 1 */
+    uint32_t slots; /* ring capacity c at every receiver, in messages; >= 1 */
     /* routing */
     uint32_t color;
-    Side port_side;       /* host streams: W or E */
-    uint32_t *port_y;     /* host streams: by lane, row of the port */
+    Side port_side;              /* host streams: W or E */
+    uint32_t *port_y;            /* host streams: by lane, row of the port */
     uint32_t *start_x, *start_y; /* by lane: the core (or edge router at a port) it leaves */
     BundleSegment *segments;     /* from the start up to the last router before the
                                     consumer's region (from there the kernel distributes the
@@ -129,7 +130,7 @@ typedef struct Plan {
     const Machine *machine;
     VEC(Kernel *) kernels;
     VEC(Stream *) streams;
-    const char *why; /* one line: what limits the plan */
+    const char *why;      /* one line: what limits the plan */
     VEC(SizePoint) curve; /* what other numbers of cores would give, if asked for */
 } Plan;
 

@@ -9,16 +9,16 @@
 typedef struct PassContext {
     Diag *diag;
     Graph *graph;
-    Plan *plan;            /* set by partition, filled by size, place, route */
+    Plan *plan; /* set by partition, filled by size, place, route */
     const Machine *machine;
-    Arena *arena;          /* lives until the image is written */
+    Arena *arena; /* lives until the image is written */
     struct PlanOptions {
-        uint32_t max_cores;   /* 0: all of the machine */
-        double slack;         /* 0.05: so much slower than the fastest is allowed to save cores */
-        bool latency;         /* --objective=latency */
+        uint32_t max_cores; /* 0: all of the machine */
+        double slack;       /* 0.05: so much slower than the fastest is allowed to save cores */
+        bool latency;       /* --objective=latency */
         uint64_t seed;
         unsigned threads;
-        bool curve;           /* fill plan->curve, for the report */
+        bool curve; /* fill plan->curve, for the report */
     } options;
 } PassContext;
 
@@ -26,12 +26,12 @@ typedef struct PassContext {
 #include "passes/passes.def"
 
 typedef struct PipelineOptions {
-    const char *print_after;  /* pass name or "all" */
+    const char *print_after; /* pass name or "all" */
     bool verify_each;
     bool time_passes;
-    const char *save_temps;   /* directory or NULL: numbered files */
-    const char *stop_after;   /* pass name or NULL */
-    FILE *out;                /* of print_after and time_passes */
+    const char *save_temps; /* directory or NULL: numbered files */
+    const char *stop_after; /* pass name or NULL */
+    FILE *out;              /* of print_after and time_passes */
 } PipelineOptions;
 
 typedef struct PassTime {

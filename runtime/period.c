@@ -16,7 +16,6 @@
 // A comparison stops at the first difference; a full list costs about as much as the
 // operations of a sample.
 #include <stdlib.h>
-#include <string.h>
 
 #include "runtime/engine_internal.h"
 

@@ -132,8 +132,7 @@ static bool finish(Arena *a, Diag *d, const Image *image, const char *path, Byte
     Fabric fabric;
     if (image_read(a, d, path, *bytes, &again) && check_image(a, d, &again, &fabric))
         return true;
-    return diag_internal(d, nowhere,
-                         "the checker rejects the finished image; nothing was written");
+    return diag_internal(d, nowhere, "the checker rejects the finished image; nothing was written");
 }
 
 // The bytes of the image; or LLVM's text, which is written.
@@ -164,8 +163,8 @@ static bool emit(Arena *a, Diag *d, const DriverOptions *o, const Plan *plan, Na
     return ok;
 }
 
-static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model,
-                    NativeEmit kind, bool latency)
+static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model, NativeEmit kind,
+                    bool latency)
 {
     Define *defines;
     Graph *graph;
@@ -228,7 +227,8 @@ bool driver_compile(Diag *d, const DriverOptions *o, const char *model)
     if (o->target_cpu && !native_cpu_ok(o->target_cpu)) {
         fprintf(stderr,
                 "wsec: error: --target-cpu=%s: native code needs x86-64-v3 or better; choose one "
-                "of %s\n", o->target_cpu, native_cpu_list());
+                "of %s\n",
+                o->target_cpu, native_cpu_list());
         d->usage = true;
         return false;
     }
@@ -255,7 +255,8 @@ bool driver_check_native(Diag *d, const char *path)
                memcmp(again.entry, image.native.entry, image.n_classes * sizeof *again.entry) != 0))
         ok = diag_error(d, nowhere,
                         "the native code of '%s' is not what wsec " WSEC_VERSION
-                        " makes of its programs", path);
+                        " makes of its programs",
+                        path);
     if (ok)
         printf("%s: native code for %s matches its programs\n", path, image.native.cpu);
     bytes_free(&bytes);

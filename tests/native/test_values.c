@@ -310,8 +310,7 @@ static bool swap_blocks(Bytes *file, const Image *m)
 {
     enum { BLOCK = 16 };
     uint8_t *at = file->data;
-    while (at + m->data_bytes <= file->data + file->len &&
-           memcmp(at, m->data, m->data_bytes) != 0)
+    while (at + m->data_bytes <= file->data + file->len && memcmp(at, m->data, m->data_bytes) != 0)
         at++;
     if (at + m->data_bytes > file->data + file->len)
         return false;
@@ -334,8 +333,8 @@ static void test_wrong_places(void)
         Image m = matvec_image(&c.arena);
         if (s == LANES_CROSSED)
             cross_lanes(&c.arena, &m);
-        CU_ASSERT_TRUE_FATAL(native_compile(&c.arena, &c.d, &m, &(NativeOptions){.opt_level = 1},
-                                            &m.native));
+        CU_ASSERT_TRUE_FATAL(
+            native_compile(&c.arena, &c.d, &m, &(NativeOptions){.opt_level = 1}, &m.native));
         Bytes file;
         image_write(&m, &file);
         CU_ASSERT_TRUE(s != BLOCKS_SWAPPED || swap_blocks(&file, &m));
