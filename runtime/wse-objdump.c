@@ -435,6 +435,11 @@ static bool dump(Dump *d, Diag *diag, const DumpOptions *o)
             return diag_error(diag, nowhere, "no kernel uses core (%u, %u)", x, y);
         dump_core(d, r, x, y, i, j);
     }
+    if (o->verify && d->json) {
+        Table t = table_begin(d->arena, "verified", "text");
+        table_string(&t, "structure, memory, liveness");
+        show(d, &t);
+    }
     if (d->json)
         text_add(&d->out, d->first ? "{}\n" : "\n}\n");
     return true;
