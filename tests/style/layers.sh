@@ -58,10 +58,6 @@ fails "mutable at file scope" "$(grep -rnE "^(static )?$name[A-Za-z0-9_ *]*$name
     $layers --include='*.[cly]' |
     grep -vE ':[0-9]+:(typedef|extern|return|enum|struct|union|__extension__ typedef) |[^a-z](const|volatile)[^a-z]' || true)"
 
-for file in $(git ls-files '*.[chly]' '*.sh' '*.def' '*CMakeLists.txt' 2>/dev/null); do
-    if [ -f "$file" ] && ! head -3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0'; then
-        echo "$file: no SPDX line"
-        status=1
-    fi
-done
+fails "no SPDX line" "$(find . -name '*.[chly]' -o -name '*.sh' -o -name '*.def' -o -name CMakeLists.txt |
+    grep -v '^./build' | xargs grep -LF 'SPDX-License-Identifier: Apache-2.0' || true)"
 exit $status
