@@ -57,7 +57,7 @@ static const Field fields[] = {
     U32("router", "reserved-colors", reserved_colors, 0, MACHINE_MAX_COLORS - 1),
     U32("router", "queues-in", queues_in, 1, 64),
     U32("router", "queues-out", queues_out, 1, 64),
-    U32("router", "hop", hop, 0, 1000),
+    U32("router", "hop", hop, 1, 1000),
     U32("router", "ramp", ramp, 0, 1000),
     U32("host", "ports-west", ports_west, 0, MACHINE_MAX_EXTENT),
     U32("host", "ports-east", ports_east, 0, MACHINE_MAX_EXTENT),
@@ -338,10 +338,6 @@ static void check_ranges(Reader *r, const uint32_t tag[COUNT(elements)], const M
     if (m->reserved_colors >= m->colors)
         diag_error(r->d, attribute_span(r, tag[3], "reserved-colors"),
                    "%u reserved colors leave none of %u", m->reserved_colors, m->colors);
-    if (m->hop + m->ramp == 0)
-        diag_error(r->d, attribute_span(r, tag[3], "hop"),
-                   "hop and ramp are both 0: a message "
-                   "would arrive when it leaves");
     if (m->ports_west > m->height || m->ports_east > m->height)
         diag_error(
             r->d,

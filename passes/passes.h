@@ -16,8 +16,6 @@ typedef struct PassContext {
         uint32_t max_cores; /* 0: all of the machine */
         double slack;       /* 0.05: so much slower than the fastest is allowed to save cores */
         bool latency;       /* --objective=latency */
-        uint64_t seed;
-        unsigned threads;
         bool curve; /* fill plan->curve, for the report */
     } options;
 } PassContext;

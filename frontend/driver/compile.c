@@ -55,7 +55,7 @@ static const char *options_text(Arena *a, const DriverOptions *o)
         text_printf(&t, " --max-cores=%llu", (unsigned long long)o->max_cores);
     if (o->objective)
         text_printf(&t, " --objective=%s", o->objective);
-    text_printf(&t, " --slack=%g --seed=%llu", o->slack, (unsigned long long)o->seed);
+    text_printf(&t, " --slack=%g", o->slack);
     const char *s = arena_strdup(a, t.data, t.len);
     text_free(&t);
     return s;
@@ -185,8 +185,6 @@ static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model
         .options = {.max_cores = o->max_cores > UINT32_MAX ? UINT32_MAX : (uint32_t)o->max_cores,
                     .slack = o->slack,
                     .latency = latency,
-                    .seed = o->seed,
-                    .threads = (unsigned)o->threads,
                     .curve = o->report.n > 0 || o->estimate},
     };
     PipelineOptions pipeline = {

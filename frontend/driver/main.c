@@ -61,7 +61,7 @@ static void write_reproducer(const DriverOptions *o, const char *model, int argc
 
 static int run(Arena *a, int argc, char **argv)
 {
-    DriverOptions o = {.slack = 0.05, .seed = 1, .threads = 1};
+    DriverOptions o = {.slack = 0.05, .threads = 1};
     StringList arguments = {0};
     Diag d;
     bool color;

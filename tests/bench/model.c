@@ -40,8 +40,6 @@ bool model_compile(Model *m, const char *name, const char *type, const char *mac
     m->cx.arena = a;
     m->cx.machine = &m->machine;
     m->cx.options.slack = 0.05;
-    m->cx.options.seed = 1;
-    m->cx.options.threads = 1;
     PipelineOptions options = {.out = stdout};
     Image *image = arena_new(a, Image);
     NativeOptions native = {.opt_level = 2};

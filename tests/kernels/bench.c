@@ -22,7 +22,7 @@ void bench_begin(Bench *b, const char *label, const char *machine, DType dtype)
                           .graph = b->graph,
                           .machine = &b->machine,
                           .arena = &b->arena,
-                          .options = {.slack = 0.05, .seed = 1, .threads = 1}};
+                          .options = {.slack = 0.05}};
 }
 
 void bench_end(Bench *b)

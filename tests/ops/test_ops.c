@@ -208,7 +208,7 @@ static bool compile(Run *r, Graph *g, const Machine *m, uint32_t max_cores, uint
                       .graph = g,
                       .machine = m,
                       .arena = &r->arena,
-                      .options = {.max_cores = max_cores, .slack = 0.05, .seed = 1, .threads = 1}};
+                      .options = {.max_cores = max_cores, .slack = 0.05}};
     PipelineOptions options = {.verify_each = true};
     PipelineTimes times = {0};
     Image image = {0}, *again = arena_new(&r->arena, Image);

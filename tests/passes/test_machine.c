@@ -113,7 +113,7 @@ static void test_errors(void)
     refuse("class=\"mac\" type=\"f16\"", "class=\"mack\" type=\"f16\"", "did you mean 'mac'?");
     refuse("reserve=\"6144\"", "reserve=\"49152\"", "leaves nothing of 49152");
     refuse("reserved-colors=\"3\"", "reserved-colors=\"24\"", "leave none of 24");
-    refuse("hop=\"1\" ramp=\"2\"", "hop=\"0\" ramp=\"0\"", "hop and ramp are both 0");
+    refuse("hop=\"1\"", "hop=\"0\"", "hop of router is 0, outside of 1 .. 1000");
     refuse("ports-west=\"60\"", "ports-west=\"1000\"", "one port a row at most");
     refuse("name=\"wse2\"", "name=\"a b\"", "XML: ");
     refuse("<machine name=\"wse2\">", "<engine name=\"wse2\">", "XML: ");

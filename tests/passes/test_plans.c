@@ -222,7 +222,6 @@ static void test_same_twice(void)
     for (unsigned i = 0; i < 2; i++) {
         Planned p;
         planned(&p, residual, "wse2-64x64", 0, false);
-        p.cx.options.threads = i + 1;
         plan_print(&t[i], p.cx.plan);
         plan_svg(&t[i], p.cx.plan);
         planned_finish(&p);
