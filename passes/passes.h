@@ -16,7 +16,7 @@ typedef struct PassContext {
         uint32_t max_cores; /* 0: all of the machine */
         double slack;       /* 0.05: so much slower than the fastest is allowed to save cores */
         bool latency;       /* --objective=latency */
-        bool curve; /* fill plan->curve, for the report */
+        bool curve;         /* fill plan->curve, for the report */
     } options;
 } PassContext;
 
