@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/pack/pack.c - rows as a start, then rounds of annealing.
+ *
+ * A round is a list of independent tasks (a start, a way to anneal, temperatures, a seed) with
+ * equal budgets; threads take tasks in any order, results are compared in the order of the
+ * list, so their number does not matter. The first round tries both ways at several
+ * temperatures; every later one goes on from the best distinct results with what did best for
+ * them, fewer tasks and longer runs (successive halving, Jamieson and Talwalkar, AISTATS 2016),
+ * so that the temperature fits the problem without being told. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "passes/pack/search.h"
+
+enum { MAX_TASKS = 12, MAX_STARTS = 24, ROUNDS = 6, DEFAULT_EFFORT = 4000 };
+
+double pack_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+typedef struct Round {
+    Search *s;
+    Anneal tasks[MAX_TASKS];
+    uint32_t n;
+    atomic_uint next;
+} Round;
+
+static void *work(void *argument)
+{
+    Round *r = argument;
+    for (;;) {
+        unsigned i = atomic_fetch_add(&r->next, 1);
+        if (i >= r->n)
+            return NULL;
+        anneal_run(r->s, &r->tasks[i]);
+    }
+}
+
+static void run_round(Round *r, uint32_t threads)
+{
+    pthread_t ids[MAX_TASKS];
+    uint32_t started = 0;
+    atomic_store(&r->next, 0);
+    while (started + 1 < threads && started + 1 < r->n &&
+           pthread_create(&ids[started], NULL, work, r) == 0)
+        started++;
+    work(r);
+    while (started)
+        pthread_join(ids[--started], NULL);
+}
+
+static bool better(const State *a, const State *b)
+{
+    if ((a->over > 0) != (b->over > 0))
+        return b->over > 0;
+    return a->cost < b->cost;
+}
+
+/* Indices of the tasks by their results, best first; equal scores count once, at the end. */
+static uint32_t rank(const Round *r, uint32_t *ranked)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        bool twin = false;
+        for (uint32_t j = 0; j < n && !twin; j++)
+            twin = r->tasks[ranked[j]].best->cost == r->tasks[i].best->cost;
+        if (twin)
+            continue;
+        uint32_t at = n++;
+        for (; at > 0 && better(r->tasks[i].best, r->tasks[ranked[at - 1]].best); at--)
+            ranked[at] = ranked[at - 1];
+        ranked[at] = i;
+    }
+    return n;
+}
+
+typedef struct Way {
+    bool by_curves;
+    double hot, cold;
+} Way;
+
+static void add_task(Round *r, Arena *a, const State *start, Way way, Rng *rng)
+{
+    Anneal *t = &r->tasks[r->n++];
+    *t = (Anneal){.by_curves = way.by_curves, .hot = way.hot, .cold = way.cold, .start = start};
+    t->seed = rng_next(rng);
+    t->best = state_create(a, r->s->n);
+}
+
+static void plan_first(Round *r, Arena *a, State *const *starts, uint32_t n_starts, Rng *rng)
+{
+    static const Way ways[] = {{false, 0.03, 1e-5},  {true, 0.01, 1e-5},   {false, 0.006, 1e-5},
+                               {true, 0.002, 1e-5}, {false, 0.0015, 1e-5}, {true, 0.0005, 1e-5},
+                               {false, 0.006, 1e-5}, {true, 0.002, 1e-5}};
+    r->n = 0;
+    for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (!ways[i].by_curves || (r->s->n > 1 && r->s->n <= 400))
+            add_task(r, a, starts[i < 6 || n_starts < 2 ? 0 : 1], ways[i], rng);
+}
+
+static void plan_next(Round *r, const Round *last, unsigned number, Arena *a, Rng *rng)
+{
+    static const uint32_t keep[ROUNDS] = {0, 4, 3, 2, 2, 1};
+    uint32_t ranked[MAX_TASKS], n = rank(last, ranked);
+    r->n = 0;
+    for (uint32_t i = 0; i < n && i < keep[number]; i++) {
+        const Anneal *t = &last->tasks[ranked[i]];
+        Way same = {t->by_curves, t->hot * 0.6, 1e-5 / number};
+        if (same.hot < 2e-4)
+            same.hot = 2e-4;
+        Way other = {!t->by_curves, same.hot, same.cold};
+        if (r->s->n > 400)
+            other.by_curves = false;
+        add_task(r, a, t->best, same, rng);
+        add_task(r, a, t->best, other, rng);
+    }
+}
+
+void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult *result)
+{
+    *result = (PackResult){.score = HUGE_VAL};
+    double begin = pack_now();
+    uint32_t threads = o->threads ? o->threads : 1;
+    if (p->n_kernels == 0) {
+        result->score = 0;
+        return;
+    }
+    Search s = {0};
+    Arena scratch = {0};
+    double least = bound_least_time(p);
+    if (!search_init(&s, p, least > 0 ? least : 1e-9, &result->kernel)) {
+        result->status = PACK_NO_SHAPE;
+        search_finish(&s);
+        return;
+    }
+    result->bound = pack_bound(p);
+    result->places = arena_array(a, PackPlace, p->n_kernels);
+    Rng rng = {o->seed};
+    State *starts[MAX_STARTS], *best = NULL;
+    uint32_t n_starts = rows_start(&s, &scratch, starts, MAX_STARTS, o->seconds / 10);
+    Round *round = arena_new(&scratch, Round), *last = arena_new(&scratch, Round);
+    round->s = last->s = &s;
+    double effort = o->effort ? (double)o->effort * 1e6 : o->seconds > 0 ? 0 : DEFAULT_EFFORT * 1e6;
+    if (n_starts) {
+        best = state_create(&scratch, s.n);
+        state_copy(best, starts[0], s.n);
+    }
+    for (unsigned number = 0; number < ROUNDS && n_starts; number++) {
+        if (number == 0)
+            plan_first(round, &scratch, starts, n_starts, &rng);
+        else
+            plan_next(round, last, number, &scratch, &rng);
+        uint32_t at_once = threads < round->n ? threads : round->n;
+        double left = o->seconds - (pack_now() - begin);
+        if (o->seconds > 0 && left <= 0)
+            break;
+        for (uint32_t i = 0; i < round->n; i++) {
+            Budget *b = &round->tasks[i].budget;
+            b->steps = effort / ROUNDS / round->n;
+            if (o->seconds > 0)
+                b->seconds = left / (ROUNDS - number) * at_once / round->n * 0.98;
+        }
+        run_round(round, threads);
+        for (uint32_t i = 0; i < round->n; i++) {
+            const Anneal *t = &round->tasks[i];
+            if (getenv("PACK_TRACE"))
+                fprintf(stderr, "round %u task %u %s hot %.4f: %.1f (from %.1f) over %g\n", number, i,
+                        t->by_curves ? "curves" : "explicit", t->hot, t->best->score,
+                        t->start->score, t->best->over);
+            if (better(t->best, best)) {
+                state_copy(best, t->best, s.n);
+                result->seconds = pack_now() - begin;
+            }
+        }
+        if (o->progress && best->over == 0)
+            o->progress(o->progress_self,
+                        &(PackProgress){pack_now() - begin, best->score, result->bound});
+        Round *other = last;
+        last = round;
+        round = other;
+    }
+    if (!best || best->over > 0) {
+        result->status = PACK_TOO_FULL;
+    } else {
+        polish(&s, best, result->places, &result->wire);
+        result->time = best->time;
+        result->adapters = best->adapters;
+        result->score = p->time * result->time + p->wire * result->wire +
+                        p->adapter * result->adapters;
+    }
+    arena_free(&scratch);
+    search_finish(&s);
+}
