@@ -275,8 +275,9 @@ static bool move_shape(Run *r)
         const Curve *curve = &search_curves(r->s, search_level(s, t->limit))[r->p->class_of[k]];
         if (h < 1 || h > s->side || curve->across[h] == EXTENT_NONE)
             return false;
-        family = curve->pick[h] / 2;
-        turned = (curve->pick[h] % 2) != along;
+        const Leaf *leaf = &curve->points[curve->point[h]];
+        family = leaf->family;
+        turned = leaf->turned != along;
     } else if (choice < 85) { /* as a neighbour, or near to that */
         uint32_t other = neighbour(r, k);
         const uint32_t *from = family_of(r, other)->out;
@@ -341,7 +342,7 @@ static bool propose_explicit(Run *r)
 static bool propose_by_curves(Run *r, double *work)
 {
     r->new_level = r->level;
-    if (below(r, 100) == 0) {
+    if (below(r, 25) == 0) {
         int32_t step = 1 + (int32_t)below(r, 1 + below(r, 12));
         int32_t level = (int32_t)r->level + (below(r, 2) ? step : -step);
         if (level < 0 || level >= LEVEL_COUNT)

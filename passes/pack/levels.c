@@ -163,11 +163,11 @@ uint32_t search_level(const Search *s, double limit)
     return low;
 }
 
-static void curve_offer(Curve *c, int32_t side, int32_t along, int32_t across, uint32_t pick)
+static void curve_offer(Curve *c, Leaf *at, int32_t side, int32_t along, int32_t across, Leaf leaf)
 {
     if (along <= side && across <= side && across < c->across[along]) {
-        c->across[along] = (uint16_t)across;
-        c->pick[along] = pick;
+        c->across[along] = (int16_t)across;
+        at[along] = leaf;
     }
 }
 
@@ -176,10 +176,13 @@ static Curve *make_curves(Search *s, double limit)
     const PackProblem *p = s->problem;
     size_t extents = (size_t)s->side + 1;
     Curve *curves = arena_array(&s->arena, Curve, p->n_classes);
+    Leaf *at = malloc(extents * sizeof *at);
+    if (!at)
+        abort();
     for (uint32_t k = 0; k < p->n_classes; k++) {
         Curve *c = &curves[k];
-        c->across = arena_array(&s->arena, uint16_t, extents);
-        c->pick = arena_array(&s->arena, uint32_t, extents);
+        c->across = arena_array(&s->arena, int16_t, extents);
+        c->point = arena_array(&s->arena, uint16_t, extents);
         for (size_t i = 0; i < extents; i++)
             c->across[i] = EXTENT_NONE;
         for (uint32_t i = 0; i < s->classes[k].n_lean; i++) {
@@ -187,15 +190,26 @@ static Curve *make_curves(Search *s, double limit)
             PackShape shape;
             if (!p->model->shape(p->model->self, k, family, limit, &shape))
                 continue;
-            curve_offer(c, s->side, shape.h, shape.w, family * 2);
-            curve_offer(c, s->side, shape.w, shape.h, family * 2 + 1);
+            Leaf leaf = {family, false, shape.time, shape.w, shape.h};
+            curve_offer(c, at, s->side, shape.h, shape.w, leaf);
+            leaf.turned = true;
+            curve_offer(c, at, s->side, shape.w, shape.h, leaf);
         }
+        uint32_t n = 0;
+        for (size_t i = 1; i < extents; i++)
+            n += c->across[i] < EXTENT_NONE;
+        c->points = arena_array(&s->arena, Leaf, n);
+        n = 0;
         for (size_t i = 1; i < extents; i++)
             if (c->across[i - 1] <= c->across[i]) {
                 c->across[i] = c->across[i - 1];
-                c->pick[i] = c->pick[i - 1];
+                c->point[i] = c->point[i - 1];
+            } else {
+                c->point[i] = (uint16_t)n;
+                c->points[n++] = at[i];
             }
     }
+    free(at);
     return curves;
 }
 

@@ -16,7 +16,7 @@
 
 #include "passes/pack/search.h"
 
-enum { MAX_TASKS = 12, MAX_STARTS = 24, ROUNDS = 6, DEFAULT_EFFORT = 4000 };
+enum { MAX_TASKS = 12, MAX_STARTS = 24, MAX_BY_CURVES = 400, ROUNDS = 5, DEFAULT_EFFORT = 4000 };
 
 double pack_now(void)
 {
@@ -81,10 +81,20 @@ static uint32_t rank(const Round *r, uint32_t *ranked)
     return n;
 }
 
+#define COLD 1e-5
+
+/* Parts of the budget. */
+static const double shares[ROUNDS] = {0.25, 0.25, 0.2, 0.2, 0.1};
+
 typedef struct Way {
     bool by_curves;
     double hot, cold;
 } Way;
+
+static bool may_use_curves(const Search *s)
+{
+    return s->n > 1 && s->n <= MAX_BY_CURVES;
+}
 
 static void add_task(Round *r, Arena *a, const State *start, Way way, Rng *rng)
 {
@@ -94,33 +104,42 @@ static void add_task(Round *r, Arena *a, const State *start, Way way, Rng *rng)
     t->best = state_create(a, r->s->n);
 }
 
+/* Temperatures are parts of the score over the number of kernels: so much a move changes. */
 static void plan_first(Round *r, Arena *a, State *const *starts, uint32_t n_starts, Rng *rng)
 {
-    static const Way ways[] = {{false, 0.03, 1e-5},  {true, 0.01, 1e-5},   {false, 0.006, 1e-5},
-                               {true, 0.002, 1e-5}, {false, 0.0015, 1e-5}, {true, 0.0005, 1e-5},
-                               {false, 0.006, 1e-5}, {true, 0.002, 1e-5}};
+    static const Way ways[] = {{false, 3, COLD},   {true, 0.6, COLD},  {false, 0.8, COLD},
+                               {true, 0.15, COLD}, {false, 0.2, COLD}, {true, 0.04, COLD},
+                               {false, 0.4, COLD}, {true, 0.3, COLD}};
     r->n = 0;
-    for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        if (!ways[i].by_curves || (r->s->n > 1 && r->s->n <= 400))
-            add_task(r, a, starts[i < 6 || n_starts < 2 ? 0 : 1], ways[i], rng);
+    for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        Way way = ways[i];
+        way.hot /= r->s->n;
+        if (!way.by_curves || may_use_curves(r->s))
+            add_task(r, a, starts[i < 6 || n_starts < 2 ? 0 : 1], way, rng);
+    }
 }
 
 static void plan_next(Round *r, const Round *last, unsigned number, Arena *a, Rng *rng)
 {
-    static const uint32_t keep[ROUNDS] = {0, 4, 3, 2, 2, 1};
     uint32_t ranked[MAX_TASKS], n = rank(last, ranked);
+    const Anneal *first = &last->tasks[ranked[0]], *second = &last->tasks[ranked[n > 1]];
+    Way way = {first->by_curves, first->hot, COLD};
     r->n = 0;
-    for (uint32_t i = 0; i < n && i < keep[number]; i++) {
-        const Anneal *t = &last->tasks[ranked[i]];
-        Way same = {t->by_curves, t->hot * 0.6, 1e-5 / number};
-        if (same.hot < 2e-4)
-            same.hot = 2e-4;
-        Way other = {!t->by_curves, same.hot, same.cold};
-        if (r->s->n > 400)
-            other.by_curves = false;
-        add_task(r, a, t->best, same, rng);
-        add_task(r, a, t->best, other, rng);
+    if (number + 1 == ROUNDS) { /* cold, both ways */
+        way.hot = 0.05 / r->s->n;
+        for (unsigned i = 0; i < 2; i++, way.by_curves = !way.by_curves)
+            if (!way.by_curves || may_use_curves(r->s))
+                add_task(r, a, first->best, way, rng);
+        return;
     }
+    add_task(r, a, first->best, way, rng);
+    way.hot = first->hot / 2;
+    add_task(r, a, first->best, way, rng);
+    if (number == 1) {
+        way.hot = first->hot * 2;
+        add_task(r, a, first->best, way, rng);
+    }
+    add_task(r, a, second->best, (Way){second->by_curves, second->hot, COLD}, rng);
 }
 
 void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult *result)
@@ -158,14 +177,16 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         else
             plan_next(round, last, number, &scratch, &rng);
         uint32_t at_once = threads < round->n ? threads : round->n;
-        double left = o->seconds - (pack_now() - begin);
+        double left = o->seconds - (pack_now() - begin), rest = 0;
         if (o->seconds > 0 && left <= 0)
             break;
+        for (unsigned i = number; i < ROUNDS; i++)
+            rest += shares[i];
         for (uint32_t i = 0; i < round->n; i++) {
             Budget *b = &round->tasks[i].budget;
-            b->steps = effort / ROUNDS / round->n;
+            b->steps = effort * shares[number] / round->n;
             if (o->seconds > 0)
-                b->seconds = left / (ROUNDS - number) * at_once / round->n * 0.98;
+                b->seconds = left * shares[number] / rest * at_once / round->n * 0.98;
         }
         run_round(round, threads);
         for (uint32_t i = 0; i < round->n; i++) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/pack/rows.c - the constructive start: kernels in order of the data in rows that run
- * to and fro. For every number of rows the kernels are dealt out by area, the curves of the
- * tree give the shapes, and bisection over the ladder of time limits the least that fits; some
- * looser limits are tried where wire weighs. O(rows * log levels) evaluations. */
+ * to and fro, by dynamic programming over the order: for a time limit and a number of rows the
+ * splits with the least sum of row heights, where the kernels of a row take their narrowest
+ * shapes for its height. A ladder of limits is tried, finely near the best. For a limit
+ * O(side * n + n * kernels in a row * (log side + rows)). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,28 +32,123 @@ static int32_t join_range(State *t, int32_t *unused, const int32_t *nodes, uint3
     return join(t, unused, a, b, stacked);
 }
 
-static void build_rows(const Search *s, State *t, const double *area, double total, uint32_t rows,
-                       int32_t *list)
+typedef struct Rows {
+    Search *s;
+    uint32_t n;
+    int32_t *prefix; /* widths of kernels before i in the order, at every height */
+    int32_t *height; /* of rows that end before j, by the row's first kernel and length */
+    uint32_t longest;
+    int32_t *best; /* least height of r rows up to kernel i */
+    uint32_t *from;
+    State *state, *kept[MAX_ROWS + 1];
+    uint32_t kept_level[MAX_ROWS + 1];
+    bool has[MAX_ROWS + 1];
+    double lowest;
+} Rows;
+
+enum { TOO_HIGH = 1 << 28 };
+
+static int32_t row_width(const Rows *q, uint32_t begin, uint32_t end, int32_t h)
 {
-    int32_t unused = (int32_t)s->n, row_nodes[MAX_ROWS];
-    uint32_t n_rows = 0, done = 0;
-    double sum = 0;
-    for (uint32_t row = 0; row < rows && done < s->n; row++) {
-        uint32_t count = 0;
-        while (done < s->n && (row == rows - 1 || count == 0 ||
-                               sum + area[s->order[done]] / 2 <= total * (row + 1) / rows)) {
-            sum += area[s->order[done]];
-            list[count++] = (int32_t)s->order[done++];
-        }
-        for (uint32_t i = 0; row % 2 && i < count / 2; i++) {
-            int32_t k = list[i];
-            list[i] = list[count - 1 - i];
-            list[count - 1 - i] = k;
-        }
-        row_nodes[n_rows++] = join_range(t, &unused, list, count, false);
+    const int32_t *at = q->prefix + (size_t)h * (q->n + 1);
+    return at[end] - at[begin];
+}
+
+/* The least height at which kernels begin .. end fit beside each other; TOO_HIGH if none. */
+static int32_t row_height(const Rows *q, uint32_t begin, uint32_t end, int32_t least)
+{
+    const PackProblem *p = q->s->problem;
+    int32_t low = least, high = p->h;
+    if (least > p->h || row_width(q, begin, end, high) > p->w)
+        return TOO_HIGH;
+    while (low < high) {
+        int32_t mid = (low + high) / 2;
+        if (row_width(q, begin, end, mid) <= p->w)
+            high = mid;
+        else
+            low = mid + 1;
     }
-    t->root = join_range(t, &unused, row_nodes, n_rows, true);
+    return low;
+}
+
+static void build(Rows *q, uint32_t rows, uint32_t level, const Curve *curves, int32_t *list)
+{
+    const Search *s = q->s;
+    State *t = q->state;
+    int32_t unused = (int32_t)q->n, row_nodes[MAX_ROWS];
+    t->limit = s->limits[level];
+    for (uint32_t row = rows, end = q->n; row-- > 0;) {
+        uint32_t begin = q->from[(size_t)(row + 1) * (q->n + 1) + end];
+        int32_t h = q->height[(size_t)begin * q->longest + (end - begin - 1)];
+        for (uint32_t i = begin; i < end; i++) {
+            uint32_t k = s->order[i];
+            const Curve *c = &curves[s->problem->class_of[k]];
+            const Leaf *leaf = &c->points[c->point[h]];
+            t->leaves[k] = *leaf;
+            t->nodes[k] = (Node){.parent = -1, .child = {-1, -1}, .w = leaf->turned ? leaf->h : leaf->w,
+                                 .h = leaf->turned ? leaf->w : leaf->h};
+            list[row % 2 ? end - 1 - i : i - begin] = (int32_t)k;
+        }
+        row_nodes[row] = join_range(t, &unused, list, end - begin, false);
+        end = begin;
+    }
+    t->root = join_range(t, &unused, row_nodes, rows, true);
     t->nodes[t->root].parent = -1;
+    tree_size_all(t);
+    tree_measure(s, t);
+}
+
+static bool try_level(Rows *q, uint32_t level, int32_t *list)
+{
+    const Search *s = q->s;
+    const PackProblem *p = s->problem;
+    const Curve *curves = search_curves(q->s, level);
+    uint32_t n = q->n;
+    for (uint32_t c = 0; c < p->n_classes; c++)
+        if (curves[c].across[p->h] == EXTENT_NONE)
+            return false;
+    for (int32_t h = 0; h <= p->h; h++) {
+        int32_t *at = q->prefix + (size_t)h * (n + 1);
+        for (uint32_t i = 0; i < n; i++)
+            at[i + 1] = at[i] + curves[p->class_of[s->order[i]]].across[h];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t h = 1;
+        for (uint32_t len = 1; len <= q->longest; len++) {
+            h = i + len <= n ? row_height(q, i, i + len, h) : TOO_HIGH;
+            q->height[(size_t)i * q->longest + len - 1] = h;
+        }
+    }
+    for (uint32_t r = 0; r <= MAX_ROWS; r++)
+        for (uint32_t j = 0; j <= n; j++) {
+            int32_t *best = &q->best[(size_t)r * (n + 1) + j];
+            *best = r == 0 && j == 0 ? 0 : TOO_HIGH;
+            for (uint32_t len = 1; r > 0 && len <= j && len <= q->longest; len++) {
+                int32_t h = q->height[(size_t)(j - len) * q->longest + len - 1];
+                if (h == TOO_HIGH)
+                    break;
+                int32_t sum = q->best[(size_t)(r - 1) * (n + 1) + j - len] + h;
+                if (sum < *best) {
+                    *best = sum;
+                    q->from[(size_t)r * (n + 1) + j] = j - len;
+                }
+            }
+        }
+    bool any = false;
+    for (uint32_t r = 1; r <= MAX_ROWS && r <= n; r++) {
+        if (q->best[(size_t)r * (n + 1) + n] > p->h)
+            continue;
+        any = true;
+        build(q, r, level, curves, list);
+        if (q->has[r] && q->state->cost >= q->kept[r]->cost)
+            continue;
+        state_copy(q->kept[r], q->state, n);
+        q->kept_level[r] = level;
+        q->has[r] = true;
+        if (q->state->cost < q->lowest)
+            q->lowest = q->state->cost;
+    }
+    return any;
 }
 
 static int compare_states(const void *a, const void *b)
@@ -68,65 +164,41 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
     Arena scratch = {0};
     const PackProblem *p = s->problem;
     uint32_t n = s->n, n_starts = 0;
-    double *area = arena_array(&scratch, double, n), total = 0, begin = pack_now();
+    double begin = pack_now();
+    Rows q = {.s = s, .n = n, .longest = n < (uint32_t)p->w ? n : (uint32_t)p->w, .lowest = 1e300};
+    q.prefix = arena_array(&scratch, int32_t, ((size_t)p->h + 1) * (n + 1));
+    q.height = arena_array(&scratch, int32_t, (size_t)n * q.longest);
+    q.best = arena_array(&scratch, int32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
+    q.from = arena_array(&scratch, uint32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
+    q.state = state_create(&scratch, n);
     int32_t *list = arena_array(&scratch, int32_t, n);
-    Curves *c = curves_create(&scratch, s);
-    State *t = state_create(&scratch, n), *best = state_create(&scratch, n);
-    for (uint32_t k = 0; k < n; k++) {
-        t->nodes[k] = (Node){.parent = -1, .child = {-1, -1}};
-        t->leaves[k] = (Leaf){0};
-    }
-    uint32_t least = 0; /* the level at which every kernel has a shape */
-    for (uint32_t high = LEVEL_COUNT - 1; least < high;) {
-        uint32_t mid = (least + high) / 2;
-        const Curve *curves = search_curves(s, mid);
-        bool all = true;
-        for (uint32_t k = 0; k < p->n_classes && all; k++)
-            all = curves[k].across[s->side] != EXTENT_NONE;
-        if (all)
-            high = mid;
-        else
-            least = mid + 1;
-    }
-    const Curve *curves = search_curves(s, least);
-    for (uint32_t k = 0; k < n; k++) {
-        double least_area = 1e300;
-        for (int32_t h = 1; h <= s->side; h++) {
-            double v = (double)h * curves[p->class_of[k]].across[h];
-            if (v < least_area)
-                least_area = v;
-        }
-        total += area[k] = least_area;
-    }
-    for (uint32_t rows = 1; rows <= MAX_ROWS && rows <= n && n_starts < max; rows++) {
-        if (rows > 1 && seconds > 0 && pack_now() - begin > seconds)
+    for (uint32_t r = 0; r <= MAX_ROWS; r++)
+        q.kept[r] = state_create(a, n);
+    uint32_t tried = 0;
+    for (uint32_t level = 0, step = 4; level < LEVEL_COUNT; level += step) {
+        if (p->time * s->limits[level] > q.lowest ||
+            (n_starts > 0 && seconds > 0 && pack_now() - begin > seconds))
             break;
-        build_rows(s, t, area, total, rows, list);
-        uint32_t low = least, high = LEVEL_COUNT - 1;
-        while (low < high) {
-            uint32_t mid = (low + high) / 2;
-            curves_update(s, c, NULL, t, mid);
-            curves_keep(c);
-            if (t->over == 0)
-                high = mid;
-            else
-                low = mid + 1;
-        }
-        bool found = false;
-        for (uint32_t level = low, step = 1; level < LEVEL_COUNT; level += step, step *= 2) {
-            curves_update(s, c, NULL, t, level);
-            curves_keep(c);
-            if (t->cost < 1e300 && (!found || t->cost < best->cost)) {
-                state_copy(best, t, n);
-                found = true;
-            }
-        }
-        if (!found)
-            continue;
-        starts[n_starts] = state_create(a, n);
-        state_copy(starts[n_starts++], best, n);
+        if (try_level(&q, level, list))
+            n_starts = 1;
+        if (++tried > 24)
+            step += step / 4;
     }
-    qsort(starts, n_starts, sizeof(State *), compare_states);
+    uint32_t near = 0; /* the best of all, refined; a kept level is never left for a worse one */
+    for (uint32_t r = 1; r <= MAX_ROWS; r++)
+        if (q.has[r] && (near == 0 || q.kept[r]->cost < q.kept[near]->cost))
+            near = r;
+    for (uint32_t i = 0; near && i < 7; i++) {
+        uint32_t level = q.kept_level[near] + i;
+        if (level >= 3 && level < LEVEL_COUNT + 3)
+            try_level(&q, level - 3, list);
+    }
+    n_starts = 0;
+    for (uint32_t r = 1; r <= MAX_ROWS && n_starts < max; r++)
+        if (q.has[r])
+            starts[n_starts++] = q.kept[r];
+    if (n_starts)
+        qsort(starts, n_starts, sizeof(State *), compare_states);
     arena_free(&scratch);
     return n_starts;
 }

@@ -21,11 +21,19 @@ typedef struct Class {
     uint32_t *by_key; /* the families in that order */
 } Class;
 
+typedef struct Leaf {
+    uint32_t family;
+    bool turned;
+    double time;
+    int32_t w, h; /* before turning */
+} Leaf;
+
 /* Least extent across for extents 0 .. side along, for every class at one time limit. Kernels
  * may be turned, so one array serves for both directions. */
 typedef struct Curve {
-    uint16_t *across;
-    uint32_t *pick; /* family * 2 + turned of the shape whose height is at most the index */
+    int16_t *across;
+    uint16_t *point; /* of the shape whose height is at most the index */
+    Leaf *points;
 } Curve;
 
 typedef struct Level {
@@ -53,13 +61,6 @@ typedef struct Node {
     bool stacked; /* children on top of each other, else side by side */
     uint8_t align; /* of the shorter child: 0 low, 1 middle, 2 high */
 } Node;
-
-typedef struct Leaf {
-    uint32_t family;
-    bool turned;
-    double time;
-    int32_t w, h; /* before turning */
-} Leaf;
 
 typedef struct State {
     double limit;

@@ -10,6 +10,10 @@
 
 #include "passes/pack/search.h"
 
+/* What part of the score a placement pays for being too large by the whole grid: not much more
+ * than the time it would take to make the kernels as much smaller. */
+#define OVER_CHARGE 1.5
+
 State *state_create(Arena *a, uint32_t n)
 {
     State *t = arena_new(a, State);
@@ -162,11 +166,15 @@ void tree_measure(const Search *s, State *t)
         t->over += (double)(root->h - p->h) / p->h;
     if (p->n_keepouts)
         t->over += overlap(p, t, s->n);
-    t->cost = t->score * (1 + 3 * t->over);
+    t->cost = t->score * (1 + OVER_CHARGE * t->over);
 }
 
+/* Only the way round that the parent adds up is made at first, the other when asked for. */
+enum { FILL = 8 };
+
 typedef struct NodeCurve {
-    uint16_t *width, *height; /* least width for a height, least height for a width */
+    int16_t *way[2]; /* least width for a height, least height for a width */
+    bool has[2];
 } NodeCurve;
 
 struct Curves {
@@ -193,8 +201,8 @@ Curves *curves_create(Arena *a, const Search *s)
     c->journal = arena_alloc(a, c->n_nodes, sizeof *c->journal, alignof(uint64_t));
     size_t extents = (size_t)s->side + 1;
     for (uint32_t i = 0; i < c->n_slots; i++) {
-        c->curves[i].width = arena_array(a, uint16_t, extents);
-        c->curves[i].height = arena_array(a, uint16_t, extents);
+        for (unsigned way = 0; way < 2; way++)
+            c->curves[i].way[way] = arena_array(a, int16_t, extents + FILL) + FILL;
     }
     for (uint32_t i = 0; i < c->n_nodes; i++)
         c->slot[i] = i;
@@ -203,26 +211,41 @@ Curves *curves_create(Arena *a, const Search *s)
     return c;
 }
 
-/* The other way round of a curve that falls. */
-static void invert(const uint16_t *curve, uint16_t *result, int32_t side)
+/* The other way round of a falling curve: for every value the first index that is at or below
+ * it. Runs are filled from their upper end in steps of FILL; what that spoils below the run is
+ * set afterwards, and there is room in front of the array. */
+static void invert(const int16_t *curve, int16_t *result, int32_t side)
 {
-    int32_t end = side; /* result is set beyond it */
-    for (int32_t i = 0; i <= side && end >= 0; i++)
-        for (; end >= 0 && curve[i] <= end; end--) {
-            int32_t stop = curve[i];
-            for (int32_t j = stop; j <= end; j++)
-                result[j] = (uint16_t)i;
-            end = stop;
-        }
+    int32_t end = side;
+    for (int32_t i = 0; i <= side && end >= 0; i++) {
+        if (curve[i] > end)
+            continue;
+        int16_t run[FILL];
+        for (unsigned k = 0; k < FILL; k++)
+            run[k] = (int16_t)i;
+        for (; end >= curve[i]; end -= FILL)
+            memcpy(&result[end - FILL + 1], run, sizeof run);
+        end = curve[i] - 1;
+    }
     for (; end >= 0; end--)
         result[end] = EXTENT_NONE;
 }
 
-static void add(const uint16_t *restrict a, const uint16_t *restrict b, uint16_t *restrict sum,
+static const int16_t *curve_way(Curves *c, int32_t node, unsigned way)
+{
+    NodeCurve *v = &c->curves[c->slot[node]];
+    if (!v->has[way]) {
+        invert(v->way[!way], v->way[way], c->side);
+        v->has[way] = true;
+    }
+    return v->way[way];
+}
+
+static void add(const int16_t *restrict a, const int16_t *restrict b, int16_t *restrict sum,
                 int32_t side)
 {
     for (int32_t i = 0; i <= side; i++) {
-        uint16_t v = (uint16_t)(a[i] + b[i]);
+        int16_t v = (int16_t)(a[i] + b[i]);
         sum[i] = v < EXTENT_NONE ? v : EXTENT_NONE;
     }
 }
@@ -233,22 +256,20 @@ static void curve_node(Search *s, Curves *c, const Curve *of_class, const State 
     c->journal[c->n_journal].node = (uint32_t)node;
     c->journal[c->n_journal++].slot = c->slot[node];
     c->slot[node] = slot;
-    NodeCurve r = c->curves[slot];
+    NodeCurve *r = &c->curves[slot];
     const Node *v = &t->nodes[node];
     if (v->child[0] < 0) {
-        const uint16_t *across = of_class[s->problem->class_of[node]].across;
-        memcpy(r.width, across, ((size_t)c->side + 1) * sizeof *across);
-        memcpy(r.height, across, ((size_t)c->side + 1) * sizeof *across);
+        const int16_t *across = of_class[s->problem->class_of[node]].across;
+        for (unsigned way = 0; way < 2; way++) {
+            memcpy(r->way[way], across, ((size_t)c->side + 1) * sizeof *across);
+            r->has[way] = true;
+        }
         return;
     }
-    NodeCurve a = c->curves[c->slot[v->child[0]]], b = c->curves[c->slot[v->child[1]]];
-    if (v->stacked) {
-        add(a.height, b.height, r.height, c->side);
-        invert(r.height, r.width, c->side);
-    } else {
-        add(a.width, b.width, r.width, c->side);
-        invert(r.width, r.height, c->side);
-    }
+    unsigned way = v->stacked;
+    add(curve_way(c, v->child[0], way), curve_way(c, v->child[1], way), r->way[way], c->side);
+    r->has[way] = true;
+    r->has[!way] = false;
 }
 
 static double curve_below(Search *s, Curves *c, const Curve *of_class, const Marks *m,
@@ -285,36 +306,38 @@ void curves_undo(Curves *c)
 }
 
 /* Hands boxes down from the root; a leaf takes its narrowest shape for the height. */
-static bool shape_below(Search *s, const Curves *c, const Curve *of_class, State *t, int32_t node,
+static void shape_below(const Search *s, Curves *c, const Curve *of_class, State *t, int32_t node,
                         int32_t w, int32_t h)
 {
     const Node *v = &t->nodes[node];
     if (v->child[0] < 0) {
-        uint32_t pick = of_class[s->problem->class_of[node]].pick[h];
-        return leaf_set(s, t, (uint32_t)node, pick / 2, pick % 2);
+        const Curve *curve = &of_class[s->problem->class_of[node]];
+        const Leaf *leaf = &curve->points[curve->point[h]];
+        t->leaves[node] = *leaf;
+        t->nodes[node].w = leaf->turned ? leaf->h : leaf->w;
+        t->nodes[node].h = leaf->turned ? leaf->w : leaf->h;
+        return;
     }
-    NodeCurve a = c->curves[c->slot[v->child[0]]], b = c->curves[c->slot[v->child[1]]];
-    if (v->stacked)
-        return shape_below(s, c, of_class, t, v->child[0], w, a.height[w]) &&
-               shape_below(s, c, of_class, t, v->child[1], w, b.height[w]);
-    return shape_below(s, c, of_class, t, v->child[0], a.width[h], h) &&
-           shape_below(s, c, of_class, t, v->child[1], b.width[h], h);
+    const int16_t *a = curve_way(c, v->child[0], v->stacked);
+    const int16_t *b = curve_way(c, v->child[1], v->stacked);
+    shape_below(s, c, of_class, t, v->child[0], v->stacked ? w : a[h], v->stacked ? a[w] : h);
+    shape_below(s, c, of_class, t, v->child[1], v->stacked ? w : b[h], v->stacked ? b[w] : h);
 }
 
 static void shape_tree(Search *s, Curves *c, const Curve *of_class, State *t, uint32_t level)
 {
     const PackProblem *p = s->problem;
-    NodeCurve root = c->curves[c->slot[t->root]];
+    const int16_t *width = curve_way(c, t->root, 0);
     int32_t best_h = -1, h = p->h;
     double best = 0;
-    if (root.width[h] <= p->w) {
+    if (width[h] <= p->w) {
         best_h = h;
     } else {
         for (h = 1; h <= c->side; h++) {
-            if (root.width[h] > c->side)
+            if (width[h] > c->side)
                 continue;
             double over = (h > p->h ? (double)(h - p->h) / p->h : 0) +
-                          (root.width[h] > p->w ? (double)(root.width[h] - p->w) / p->w : 0);
+                          (width[h] > p->w ? (double)(width[h] - p->w) / p->w : 0);
             if (best_h < 0 || over < best) {
                 best = over;
                 best_h = h;
@@ -322,11 +345,12 @@ static void shape_tree(Search *s, Curves *c, const Curve *of_class, State *t, ui
         }
     }
     t->limit = s->limits[level];
-    if (best_h < 0 || !shape_below(s, c, of_class, t, t->root, root.width[best_h], best_h)) {
+    if (best_h < 0) {
         t->over = 1e9;
         t->cost = t->score = 1e300;
         return;
     }
+    shape_below(s, c, of_class, t, t->root, width[best_h], best_h);
     tree_size_all(t);
     tree_measure(s, t);
 }

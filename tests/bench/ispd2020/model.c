@@ -135,7 +135,7 @@ static uint32_t least_k(const Part *part, uint32_t K, double limit)
     double rounds = limit / part->unit * (1 + 1e-12);
     if (rounds < 1)
         return 0;
-    uint32_t k = rounds >= K ? 1 : (uint32_t)ceil_div(K, (uint64_t)rounds);
+    uint32_t k = rounds >= K ? 1 : (K - 1) / (uint32_t)rounds + 1;
     return k > part->least_k ? k : part->least_k;
 }
 
