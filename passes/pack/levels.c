@@ -171,22 +171,41 @@ static void curve_offer(Curve *c, Leaf *at, int32_t side, int32_t along, int32_t
     }
 }
 
-static Curve *make_curves(Search *s, double limit)
+uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first)
+{
+    uint64_t group = key_of(in) >> 20;
+    uint32_t low = 0, high = c->n, end;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (c->keys[mid] >> 20 < group)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    for (end = low; end < c->n && c->keys[end] >> 20 == group; end++)
+        ;
+    *first = low;
+    return end - low;
+}
+
+Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group)
 {
     const PackProblem *p = s->problem;
     size_t extents = (size_t)s->side + 1;
-    Curve *curves = arena_array(&s->arena, Curve, p->n_classes);
+    Curve *curves = arena_array(a, Curve, p->n_classes);
     Leaf *at = malloc(extents * sizeof *at);
     if (!at)
         abort();
     for (uint32_t k = 0; k < p->n_classes; k++) {
         Curve *c = &curves[k];
-        c->across = arena_array(&s->arena, int16_t, extents);
-        c->point = arena_array(&s->arena, uint16_t, extents);
+        c->across = arena_array(a, int16_t, extents);
+        c->point = arena_array(a, uint16_t, extents);
         for (size_t i = 0; i < extents; i++)
             c->across[i] = EXTENT_NONE;
-        for (uint32_t i = 0; i < s->classes[k].n_lean; i++) {
-            uint32_t family = s->classes[k].lean[i];
+        const Class *class_of = &s->classes[k];
+        uint32_t first = 0, count = group ? class_group(class_of, group, &first) : class_of->n_lean;
+        for (uint32_t i = first; i < first + count; i++) {
+            uint32_t family = group ? class_of->by_key[i] : class_of->lean[i];
             PackShape shape;
             if (!p->model->shape(p->model->self, k, family, limit, &shape))
                 continue;
@@ -198,7 +217,7 @@ static Curve *make_curves(Search *s, double limit)
         uint32_t n = 0;
         for (size_t i = 1; i < extents; i++)
             n += c->across[i] < EXTENT_NONE;
-        c->points = arena_array(&s->arena, Leaf, n);
+        c->points = arena_array(a, Leaf, n);
         n = 0;
         for (size_t i = 1; i < extents; i++)
             if (c->across[i - 1] <= c->across[i]) {
@@ -217,7 +236,7 @@ const Curve *search_curves(Search *s, uint32_t level)
 {
     pthread_mutex_lock(&s->lock);
     if (!s->levels[level].curves)
-        s->levels[level].curves = make_curves(s, s->limits[level]);
+        s->levels[level].curves = curves_make(s, &s->arena, s->limits[level], NULL);
     const Curve *result = s->levels[level].curves;
     pthread_mutex_unlock(&s->lock);
     return result;

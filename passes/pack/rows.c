@@ -98,11 +98,10 @@ static void build(Rows *q, uint32_t rows, uint32_t level, const Curve *curves, i
     tree_measure(s, t);
 }
 
-static bool try_level(Rows *q, uint32_t level, int32_t *list)
+static bool try_curves(Rows *q, uint32_t level, const Curve *curves, int32_t *list)
 {
     const Search *s = q->s;
     const PackProblem *p = s->problem;
-    const Curve *curves = search_curves(q->s, level);
     uint32_t n = q->n;
     for (uint32_t c = 0; c < p->n_classes; c++)
         if (curves[c].across[p->h] == EXTENT_NONE)
@@ -151,6 +150,37 @@ static bool try_level(Rows *q, uint32_t level, int32_t *list)
     return any;
 }
 
+static bool try_level(Rows *q, uint32_t level, int32_t *list)
+{
+    return try_curves(q, level, search_curves(q->s, level), list);
+}
+
+/* Where adapters weigh: rows of kernels that agree in all components but the last, for every
+ * such group that all classes have, until a looser limit cannot pay. */
+static void try_groups(Rows *q, int32_t *list, double until)
+{
+    Arena arena = {0};
+    const Search *s = q->s;
+    const PackProblem *p = s->problem;
+    const Class *first = &s->classes[0];
+    for (uint32_t i = 0; i < first->n; i++) {
+        const uint32_t *group = first->families[first->by_key[i]].in;
+        uint32_t begin, common = 1;
+        if (i > 0 && first->keys[i] >> 20 == first->keys[i - 1] >> 20)
+            continue;
+        for (uint32_t c = 0; c < p->n_classes && common; c++)
+            common = class_group(&s->classes[c], group, &begin);
+        for (uint32_t level = 0; common && level < LEVEL_COUNT; level += 10) {
+            if (p->time * s->limits[level] > q->lowest || (until > 0 && pack_now() > until))
+                break;
+            ArenaMark mark = arena_mark(&arena);
+            try_curves(q, level, curves_make(s, &arena, s->limits[level], group), list);
+            arena_rewind(&arena, mark);
+        }
+    }
+    arena_free(&arena);
+}
+
 static int compare_states(const void *a, const void *b)
 {
     const State *x = *(State *const *)a, *y = *(State *const *)b;
@@ -193,6 +223,8 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
         if (level >= 3 && level < LEVEL_COUNT + 3)
             try_level(&q, level - 3, list);
     }
+    if (p->adapter > 0)
+        try_groups(&q, list, seconds > 0 ? begin + 2 * seconds : 0);
     n_starts = 0;
     for (uint32_t r = 1; r <= MAX_ROWS && n_starts < max; r++)
         if (q.has[r])

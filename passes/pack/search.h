@@ -90,6 +90,10 @@ bool search_init(Search *s, const PackProblem *p, double least_time, uint32_t *b
 void search_finish(Search *s);
 const Curve *search_curves(Search *s, uint32_t level);
 uint32_t search_level(const Search *s, double limit); /* the last level at or below it */
+/* Families that agree with `in` in all but the last component: a range of by_key. */
+uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first);
+/* Curves of all families, or of a group only. */
+Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group);
 /* A family with the signature `in`, or the nearest in its last component that agrees in the
  * others; false if there is none. */
 bool class_find(const Class *c, const uint32_t *in, uint32_t *family);
