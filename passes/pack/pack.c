@@ -163,7 +163,7 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
     result->places = arena_array(a, PackPlace, p->n_kernels);
     Rng rng = {o->seed};
     State *starts[MAX_STARTS], *best = NULL;
-    uint32_t n_starts = rows_start(&s, &scratch, starts, MAX_STARTS, o->seconds / 10);
+    uint32_t n_starts = rows_start(&s, &scratch, starts, MAX_STARTS, o->seconds / 6);
     Round *round = arena_new(&scratch, Round), *last = arena_new(&scratch, Round);
     round->s = last->s = &s;
     double effort = o->effort ? (double)o->effort * 1e6 : o->seconds > 0 ? 0 : DEFAULT_EFFORT * 1e6;

@@ -4,12 +4,13 @@
  * splits with the least sum of row heights, where the kernels of a row take their narrowest
  * shapes for its height. A ladder of limits is tried, finely near the best. For a limit
  * O(side * n + n * kernels in a row * (log side + rows)). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "passes/pack/search.h"
 
-enum { MAX_ROWS = 24 };
+enum { MAX_ROWS = 24, STRIPS = 20, MAX_FOR_STRIPS = 300 };
 
 static int32_t join(State *t, int32_t *unused, int32_t a, int32_t b, bool stacked)
 {
@@ -38,8 +39,12 @@ typedef struct Rows {
     int32_t *prefix; /* widths of kernels before i in the order, at every height */
     int32_t *height; /* of rows that end before j, by the row's first kernel and length */
     uint32_t longest;
+    uint32_t low, high; /* the kernels in rows; those before stand in a full strip on the left,
+                           those behind on the right */
+    int32_t width;      /* what is left between them */
     int32_t *best; /* least height of r rows up to kernel i */
     uint32_t *from;
+    int32_t *list;
     State *state, *kept[MAX_ROWS + 1];
     uint32_t kept_level[MAX_ROWS + 1];
     bool has[MAX_ROWS + 1];
@@ -59,11 +64,11 @@ static int32_t row_height(const Rows *q, uint32_t begin, uint32_t end, int32_t l
 {
     const PackProblem *p = q->s->problem;
     int32_t low = least, high = p->h;
-    if (least > p->h || row_width(q, begin, end, high) > p->w)
+    if (least > p->h || row_width(q, begin, end, high) > q->width)
         return TOO_HIGH;
     while (low < high) {
         int32_t mid = (low + high) / 2;
-        if (row_width(q, begin, end, mid) <= p->w)
+        if (row_width(q, begin, end, mid) <= q->width)
             high = mid;
         else
             low = mid + 1;
@@ -71,34 +76,97 @@ static int32_t row_height(const Rows *q, uint32_t begin, uint32_t end, int32_t l
     return low;
 }
 
-static void build(Rows *q, uint32_t rows, uint32_t level, const Curve *curves, int32_t *list)
+/* Kernels begin .. end of the order side by side, in their narrowest shapes for a height. */
+static int32_t build_row(Rows *q, const Curve *curves, uint32_t begin, uint32_t end, int32_t h,
+                         bool backwards, int32_t *unused)
 {
     const Search *s = q->s;
     State *t = q->state;
-    int32_t unused = (int32_t)q->n, row_nodes[MAX_ROWS];
+    for (uint32_t i = begin; i < end; i++) {
+        uint32_t k = s->order[i];
+        const Curve *c = &curves[s->problem->class_of[k]];
+        const Leaf *leaf = &c->points[c->point[h]];
+        t->leaves[k] = *leaf;
+        t->nodes[k] = (Node){.parent = -1, .child = {-1, -1}};
+        t->nodes[k].w = leaf->turned ? leaf->h : leaf->w;
+        t->nodes[k].h = leaf->turned ? leaf->w : leaf->h;
+        q->list[backwards ? end - 1 - i : i - begin] = (int32_t)k;
+    }
+    return join_range(t, unused, q->list, end - begin, false);
+}
+
+static void build(Rows *q, uint32_t rows, uint32_t level, const Curve *curves)
+{
+    const Search *s = q->s;
+    State *t = q->state;
+    int32_t unused = (int32_t)q->n, nodes[MAX_ROWS], parts[3];
+    uint32_t n_parts = 0;
     t->limit = s->limits[level];
-    for (uint32_t row = rows, end = q->n; row-- > 0;) {
+    if (q->low > 0)
+        parts[n_parts++] = build_row(q, curves, 0, q->low, s->problem->h, false, &unused);
+    for (uint32_t row = rows, end = q->high; row-- > 0;) {
         uint32_t begin = q->from[(size_t)(row + 1) * (q->n + 1) + end];
         int32_t h = q->height[(size_t)begin * q->longest + (end - begin - 1)];
-        for (uint32_t i = begin; i < end; i++) {
-            uint32_t k = s->order[i];
-            const Curve *c = &curves[s->problem->class_of[k]];
-            const Leaf *leaf = &c->points[c->point[h]];
-            t->leaves[k] = *leaf;
-            t->nodes[k] = (Node){.parent = -1, .child = {-1, -1}, .w = leaf->turned ? leaf->h : leaf->w,
-                                 .h = leaf->turned ? leaf->w : leaf->h};
-            list[row % 2 ? end - 1 - i : i - begin] = (int32_t)k;
-        }
-        row_nodes[row] = join_range(t, &unused, list, end - begin, false);
+        /* the first begins on the left; before a strip on the right the last ends there */
+        bool backwards = q->high < q->n ? (rows - 1 - row) % 2 : row % 2;
+        nodes[row] = build_row(q, curves, begin, end, h, backwards, &unused);
         end = begin;
     }
-    t->root = join_range(t, &unused, row_nodes, rows, true);
+    parts[n_parts++] = join_range(t, &unused, nodes, rows, true);
+    if (q->high < q->n)
+        parts[n_parts++] = build_row(q, curves, q->high, q->n, s->problem->h, false, &unused);
+    t->root = join_range(t, &unused, parts, n_parts, false);
     t->nodes[t->root].parent = -1;
     tree_size_all(t);
     tree_measure(s, t);
 }
 
-static bool try_curves(Rows *q, uint32_t level, const Curve *curves, int32_t *list)
+static bool try_split(Rows *q, uint32_t level, const Curve *curves, uint32_t max_rows)
+{
+    const PackProblem *p = q->s->problem;
+    uint32_t n = q->n;
+    q->width = p->w - row_width(q, 0, q->low, p->h) - row_width(q, q->high, n, p->h);
+    if (q->width <= 0)
+        return false;
+    for (uint32_t i = q->low; i < q->high; i++) {
+        int32_t h = 1;
+        for (uint32_t len = 1; len <= q->longest; len++) {
+            h = h < TOO_HIGH && i + len <= q->high ? row_height(q, i, i + len, h) : TOO_HIGH;
+            q->height[(size_t)i * q->longest + len - 1] = h;
+        }
+    }
+    bool any = false;
+    for (uint32_t r = 0; r <= max_rows; r++) {
+        for (uint32_t j = q->low; j <= q->high; j++) {
+            int32_t *best = &q->best[(size_t)r * (n + 1) + j];
+            *best = r == 0 && j == q->low ? 0 : TOO_HIGH;
+            for (uint32_t len = 1; r > 0 && len <= j - q->low && len <= q->longest; len++) {
+                int32_t h = q->height[(size_t)(j - len) * q->longest + len - 1];
+                if (h == TOO_HIGH)
+                    break;
+                int32_t sum = q->best[(size_t)(r - 1) * (n + 1) + j - len] + h;
+                if (sum < *best) {
+                    *best = sum;
+                    q->from[(size_t)r * (n + 1) + j] = j - len;
+                }
+            }
+        }
+        if (q->best[(size_t)r * (n + 1) + q->high] > p->h)
+            continue;
+        any = true;
+        build(q, r, level, curves);
+        if (q->has[r] && q->state->cost >= q->kept[r]->cost)
+            continue;
+        state_copy(q->kept[r], q->state, n);
+        q->kept_level[r] = level;
+        q->has[r] = true;
+        if (q->state->cost < q->lowest)
+            q->lowest = q->state->cost;
+    }
+    return any;
+}
+
+static bool try_curves(Rows *q, uint32_t level, const Curve *curves, bool strips)
 {
     const Search *s = q->s;
     const PackProblem *p = s->problem;
@@ -111,74 +179,64 @@ static bool try_curves(Rows *q, uint32_t level, const Curve *curves, int32_t *li
         for (uint32_t i = 0; i < n; i++)
             at[i + 1] = at[i] + curves[p->class_of[s->order[i]]].across[h];
     }
-    for (uint32_t i = 0; i < n; i++) {
-        int32_t h = 1;
-        for (uint32_t len = 1; len <= q->longest; len++) {
-            h = i + len <= n ? row_height(q, i, i + len, h) : TOO_HIGH;
-            q->height[(size_t)i * q->longest + len - 1] = h;
-        }
-    }
-    for (uint32_t r = 0; r <= MAX_ROWS; r++)
-        for (uint32_t j = 0; j <= n; j++) {
-            int32_t *best = &q->best[(size_t)r * (n + 1) + j];
-            *best = r == 0 && j == 0 ? 0 : TOO_HIGH;
-            for (uint32_t len = 1; r > 0 && len <= j && len <= q->longest; len++) {
-                int32_t h = q->height[(size_t)(j - len) * q->longest + len - 1];
-                if (h == TOO_HIGH)
-                    break;
-                int32_t sum = q->best[(size_t)(r - 1) * (n + 1) + j - len] + h;
-                if (sum < *best) {
-                    *best = sum;
-                    q->from[(size_t)r * (n + 1) + j] = j - len;
-                }
-            }
-        }
-    bool any = false;
-    for (uint32_t r = 1; r <= MAX_ROWS && r <= n; r++) {
-        if (q->best[(size_t)r * (n + 1) + n] > p->h)
+    q->low = 0;
+    q->high = n;
+    bool any = try_split(q, level, curves, n < MAX_ROWS ? n : MAX_ROWS);
+    for (uint32_t i = 1; strips && i < STRIPS; i++) {
+        uint32_t cut = n * i / STRIPS;
+        if (cut == n * (i - 1) / STRIPS)
             continue;
-        any = true;
-        build(q, r, level, curves, list);
-        if (q->has[r] && q->state->cost >= q->kept[r]->cost)
-            continue;
-        state_copy(q->kept[r], q->state, n);
-        q->kept_level[r] = level;
-        q->has[r] = true;
-        if (q->state->cost < q->lowest)
-            q->lowest = q->state->cost;
+        q->low = cut;
+        q->high = n;
+        any |= try_split(q, level, curves, 4);
+        q->low = 0;
+        q->high = n - cut;
+        any |= try_split(q, level, curves, 4);
     }
     return any;
 }
 
-static bool try_level(Rows *q, uint32_t level, int32_t *list)
+static bool try_level(Rows *q, uint32_t level)
 {
-    return try_curves(q, level, search_curves(q->s, level), list);
+    return try_curves(q, level, search_curves(q->s, level), q->n <= MAX_FOR_STRIPS);
 }
 
-/* Where adapters weigh: rows of kernels that agree in all components but the last, for every
- * such group that all classes have, until a looser limit cannot pay. */
-static void try_groups(Rows *q, int32_t *list, double until)
+static void try_group(Rows *q, const uint32_t *group, bool strips, double until)
 {
     Arena arena = {0};
     const Search *s = q->s;
-    const PackProblem *p = s->problem;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level += 10) {
+        if (s->problem->time * s->limits[level] > q->lowest || (until > 0 && pack_now() > until))
+            break;
+        ArenaMark mark = arena_mark(&arena);
+        try_curves(q, level, curves_make(s, &arena, s->limits[level], group), strips);
+        arena_rewind(&arena, mark);
+    }
+    arena_free(&arena);
+}
+
+/* Where adapters weigh: rows of kernels that agree in all components but the last, for every
+ * such group that all classes have, until a looser limit cannot pay; the best with strips. */
+static void try_groups(Rows *q, double until)
+{
+    const Search *s = q->s;
     const Class *first = &s->classes[0];
+    const uint32_t *best = NULL;
     for (uint32_t i = 0; i < first->n; i++) {
         const uint32_t *group = first->families[first->by_key[i]].in;
         uint32_t begin, common = 1;
         if (i > 0 && first->keys[i] >> 20 == first->keys[i - 1] >> 20)
             continue;
-        for (uint32_t c = 0; c < p->n_classes && common; c++)
+        for (uint32_t c = 0; c < s->problem->n_classes && common; c++)
             common = class_group(&s->classes[c], group, &begin);
-        for (uint32_t level = 0; common && level < LEVEL_COUNT; level += 10) {
-            if (p->time * s->limits[level] > q->lowest || (until > 0 && pack_now() > until))
-                break;
-            ArenaMark mark = arena_mark(&arena);
-            try_curves(q, level, curves_make(s, &arena, s->limits[level], group), list);
-            arena_rewind(&arena, mark);
-        }
+        double before = q->lowest;
+        if (common)
+            try_group(q, group, false, until);
+        if (q->lowest < before)
+            best = group;
     }
-    arena_free(&arena);
+    if (best && q->n <= MAX_FOR_STRIPS)
+        try_group(q, best, true, until);
 }
 
 static int compare_states(const void *a, const void *b)
@@ -201,18 +259,18 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
     q.best = arena_array(&scratch, int32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
     q.from = arena_array(&scratch, uint32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
     q.state = state_create(&scratch, n);
-    int32_t *list = arena_array(&scratch, int32_t, n);
+    q.list = arena_array(&scratch, int32_t, n);
     for (uint32_t r = 0; r <= MAX_ROWS; r++)
         q.kept[r] = state_create(a, n);
     uint32_t tried = 0;
-    for (uint32_t level = 0, step = 4; level < LEVEL_COUNT; level += step) {
+    for (uint32_t level = 0, step = n <= MAX_FOR_STRIPS ? 1 : 4; level < LEVEL_COUNT; level += step) {
         if (p->time * s->limits[level] > q.lowest ||
             (n_starts > 0 && seconds > 0 && pack_now() - begin > seconds))
             break;
-        if (try_level(&q, level, list))
+        if (try_level(&q, level))
             n_starts = 1;
-        if (++tried > 24)
-            step += step / 4;
+        if (++tried > 60)
+            step += 1 + step / 8;
     }
     uint32_t near = 0; /* the best of all, refined; a kept level is never left for a worse one */
     for (uint32_t r = 1; r <= MAX_ROWS; r++)
@@ -221,10 +279,11 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
     for (uint32_t i = 0; near && i < 7; i++) {
         uint32_t level = q.kept_level[near] + i;
         if (level >= 3 && level < LEVEL_COUNT + 3)
-            try_level(&q, level - 3, list);
+            try_level(&q, level - 3);
     }
     if (p->adapter > 0)
-        try_groups(&q, list, seconds > 0 ? begin + 2 * seconds : 0);
+        try_groups(&q, seconds > 0 ? begin + 2 * seconds : 0);
+    for (uint32_t r = 1; r <= MAX_ROWS; r++) if (q.has[r] && getenv("PACK_TRACE")) fprintf(stderr, "rows %u time %.1f wire %.1f ad %.0f score %.1f\n", r, q.kept[r]->time, q.kept[r]->wire, q.kept[r]->adapters, q.kept[r]->score);
     n_starts = 0;
     for (uint32_t r = 1; r <= MAX_ROWS && n_starts < max; r++)
         if (q.has[r])
