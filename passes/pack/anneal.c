@@ -375,6 +375,7 @@ void anneal_run(Search *s, Anneal *a)
     r.next = state_create(&arena, r.n);
     state_copy(r.now, a->start, r.n);
     state_copy(a->best, a->start, r.n);
+    a->late = HUGE_VAL;
     if (a->by_curves) {
         r.curves = curves_create(&arena, s);
         r.level = search_level(s, r.now->limit * (1 + 1e-9));
@@ -389,6 +390,10 @@ void anneal_run(Search *s, Anneal *a)
     for (unsigned i = 1; i < STAGES; i *= 2)
         ratio = sqrt(ratio);
     for (unsigned stage = 0; stage < STAGES; stage++, temperature *= ratio) {
+        /* At first not much more than the time it takes to make kernels as much smaller; in the
+         * end what does not fit is worth nothing. */
+        r.now->charge = 1.2 + 4.0 * stage / STAGES;
+        r.now->cost = r.now->score * (1 + r.now->charge * r.now->over);
         double end_steps = a->budget.steps * (stage + 1) / STAGES;
         double end_time = begin + a->budget.seconds * (stage + 1) / STAGES;
         for (unsigned i = 0;; i++) {
@@ -408,6 +413,8 @@ void anneal_run(Search *s, Anneal *a)
             if (r.next->cost - r.now->cost < temperature * exponential(&r.rng)) {
                 take(&r, a);
                 r.level = r.new_level;
+                if (r.now->over == 0 && stage >= STAGES * 3 / 4 && r.now->cost < a->late)
+                    a->late = r.now->cost;
                 if (r.curves)
                     curves_keep(r.curves);
             } else if (r.curves) {

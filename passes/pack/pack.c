@@ -63,22 +63,16 @@ static bool better(const State *a, const State *b)
     return a->cost < b->cost;
 }
 
-/* Indices of the tasks by their results, best first; equal scores count once, at the end. */
-static uint32_t rank(const Round *r, uint32_t *ranked)
+/* The tasks of one way that ended best, without what they started from. */
+static const Anneal *best_way(const Round *r, bool by_curves, const Anneal *but)
 {
-    uint32_t n = 0;
+    const Anneal *best = NULL;
     for (uint32_t i = 0; i < r->n; i++) {
-        bool twin = false;
-        for (uint32_t j = 0; j < n && !twin; j++)
-            twin = r->tasks[ranked[j]].best->cost == r->tasks[i].best->cost;
-        if (twin)
-            continue;
-        uint32_t at = n++;
-        for (; at > 0 && better(r->tasks[i].best, r->tasks[ranked[at - 1]].best); at--)
-            ranked[at] = ranked[at - 1];
-        ranked[at] = i;
+        const Anneal *t = &r->tasks[i];
+        if (t->by_curves == by_curves && t != but && (!best || t->late < best->late))
+            best = t;
     }
-    return n;
+    return best;
 }
 
 #define COLD 1e-5
@@ -107,39 +101,39 @@ static void add_task(Round *r, Arena *a, const State *start, Way way, Rng *rng)
 /* Temperatures are parts of the score over the number of kernels: so much a move changes. */
 static void plan_first(Round *r, Arena *a, State *const *starts, uint32_t n_starts, Rng *rng)
 {
-    static const Way ways[] = {{false, 3, COLD},   {true, 0.6, COLD},  {false, 0.8, COLD},
-                               {true, 0.15, COLD}, {false, 0.2, COLD}, {true, 0.04, COLD},
-                               {false, 0.4, COLD}, {true, 0.3, COLD}};
+    static const Way ways[] = {{false, 3, COLD},    {true, 0.6, COLD},   {false, 0.8, COLD},
+                               {true, 0.15, COLD},  {false, 0.2, COLD},  {true, 0.04, COLD},
+                               {false, 0.05, COLD}, {true, 0.012, COLD}, {false, 0.4, COLD},
+                               {true, 0.3, COLD}};
     r->n = 0;
     for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         Way way = ways[i];
         way.hot /= r->s->n;
         if (!way.by_curves || may_use_curves(r->s))
-            add_task(r, a, starts[i < 6 || n_starts < 2 ? 0 : 1], way, rng);
+            add_task(r, a, starts[i < 8 || n_starts < 2 ? 0 : 1], way, rng);
     }
 }
 
-static void plan_next(Round *r, const Round *last, unsigned number, Arena *a, Rng *rng)
+static void plan_next(Round *r, const Round *last, unsigned number, const State *best, Arena *a,
+                      Rng *rng)
 {
-    uint32_t ranked[MAX_TASKS], n = rank(last, ranked);
-    const Anneal *first = &last->tasks[ranked[0]], *second = &last->tasks[ranked[n > 1]];
-    Way way = {first->by_curves, first->hot, COLD};
+    const Anneal *t[2] = {best_way(last, false, NULL), best_way(last, true, NULL)};
     r->n = 0;
     if (number + 1 == ROUNDS) { /* cold, both ways */
-        way.hot = 0.05 / r->s->n;
-        for (unsigned i = 0; i < 2; i++, way.by_curves = !way.by_curves)
-            if (!way.by_curves || may_use_curves(r->s))
-                add_task(r, a, first->best, way, rng);
+        for (unsigned i = 0; i < 2; i++)
+            if (t[i])
+                add_task(r, a, best, (Way){i, 0.05 / r->s->n, COLD}, rng);
         return;
     }
-    add_task(r, a, first->best, way, rng);
-    way.hot = first->hot / 2;
-    add_task(r, a, first->best, way, rng);
-    if (number == 1) {
-        way.hot = first->hot * 2;
-        add_task(r, a, first->best, way, rng);
+    unsigned lead = t[1] && (!t[0] || t[1]->late < t[0]->late);
+    for (unsigned i = 0; i < 2; i++) {
+        const Anneal *next = t[i] ? best_way(last, i, t[i]) : NULL;
+        if (!t[i] || (i != lead && number == ROUNDS - 2))
+            continue;
+        add_task(r, a, t[i]->best, (Way){i, t[i]->hot, COLD}, rng);
+        if (i == lead && next)
+            add_task(r, a, next->best, (Way){i, next->hot, COLD}, rng);
     }
-    add_task(r, a, second->best, (Way){second->by_curves, second->hot, COLD}, rng);
 }
 
 void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult *result)
@@ -175,7 +169,7 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         if (number == 0)
             plan_first(round, &scratch, starts, n_starts, &rng);
         else
-            plan_next(round, last, number, &scratch, &rng);
+            plan_next(round, last, number, best, &scratch, &rng);
         uint32_t at_once = threads < round->n ? threads : round->n;
         double left = o->seconds - (pack_now() - begin), rest = 0;
         if (o->seconds > 0 && left <= 0)
@@ -192,8 +186,8 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         for (uint32_t i = 0; i < round->n; i++) {
             const Anneal *t = &round->tasks[i];
             if (getenv("PACK_TRACE"))
-                fprintf(stderr, "round %u task %u %s hot %.4f: %.1f (from %.1f) over %g\n", number, i,
-                        t->by_curves ? "curves" : "explicit", t->hot, t->best->score,
+                fprintf(stderr, "round %u task %u %s hot %.4f: %.1f late %.1f (from %.1f) over %g\n", number, i,
+                        t->by_curves ? "curves" : "explicit", t->hot, t->best->score, t->late,
                         t->start->score, t->best->over);
             if (better(t->best, best)) {
                 state_copy(best, t->best, s.n);

@@ -10,7 +10,7 @@
 
 #include "passes/pack/search.h"
 
-enum { MAX_ROWS = 24, STRIPS = 20, MAX_FOR_STRIPS = 300 };
+enum { MAX_ROWS = 24, MAX_FOR_MIDDLE = 300 };
 
 static int32_t join(State *t, int32_t *unused, int32_t a, int32_t b, bool stacked)
 {
@@ -33,18 +33,22 @@ static int32_t join_range(State *t, int32_t *unused, const int32_t *nodes, uint3
     return join(t, unused, a, b, stacked);
 }
 
+/* Two rows over each other of least width for kernels begin .. end. */
+typedef struct Pair {
+    int32_t width, h; /* of the first row */
+    uint32_t split;
+} Pair;
+
 typedef struct Rows {
     Search *s;
     uint32_t n;
     int32_t *prefix; /* widths of kernels before i in the order, at every height */
     int32_t *height; /* of rows that end before j, by the row's first kernel and length */
     uint32_t longest;
-    uint32_t low, high; /* the kernels in rows; those before stand in a full strip on the left,
-                           those behind on the right */
-    int32_t width;      /* what is left between them */
     int32_t *best; /* least height of r rows up to kernel i */
     uint32_t *from;
     int32_t *list;
+    Pair *pairs[2];
     State *state, *kept[MAX_ROWS + 1];
     uint32_t kept_level[MAX_ROWS + 1];
     bool has[MAX_ROWS + 1];
@@ -64,11 +68,11 @@ static int32_t row_height(const Rows *q, uint32_t begin, uint32_t end, int32_t l
 {
     const PackProblem *p = q->s->problem;
     int32_t low = least, high = p->h;
-    if (least > p->h || row_width(q, begin, end, high) > q->width)
+    if (least > p->h || row_width(q, begin, end, high) > p->w)
         return TOO_HIGH;
     while (low < high) {
         int32_t mid = (low + high) / 2;
-        if (row_width(q, begin, end, mid) <= q->width)
+        if (row_width(q, begin, end, mid) <= p->w)
             high = mid;
         else
             low = mid + 1;
@@ -95,78 +99,100 @@ static int32_t build_row(Rows *q, const Curve *curves, uint32_t begin, uint32_t 
     return join_range(t, unused, q->list, end - begin, false);
 }
 
+static void finish(Rows *q, int32_t root, uint32_t level, uint32_t slot)
+{
+    State *t = q->state;
+    t->root = root;
+    t->nodes[root].parent = -1;
+    t->limit = q->s->limits[level];
+    tree_size_all(t);
+    tree_measure(q->s, t);
+    if (q->has[slot] && t->cost >= q->kept[slot]->cost)
+        return;
+    state_copy(q->kept[slot], t, q->n);
+    q->kept_level[slot] = level;
+    q->has[slot] = true;
+    if (t->over == 0 && t->cost < q->lowest)
+        q->lowest = t->cost;
+}
+
 static void build(Rows *q, uint32_t rows, uint32_t level, const Curve *curves)
 {
-    const Search *s = q->s;
-    State *t = q->state;
-    int32_t unused = (int32_t)q->n, nodes[MAX_ROWS], parts[3];
-    uint32_t n_parts = 0;
-    t->limit = s->limits[level];
-    if (q->low > 0)
-        parts[n_parts++] = build_row(q, curves, 0, q->low, s->problem->h, false, &unused);
-    for (uint32_t row = rows, end = q->high; row-- > 0;) {
+    int32_t unused = (int32_t)q->n, nodes[MAX_ROWS];
+    for (uint32_t row = rows, end = q->n; row-- > 0;) {
         uint32_t begin = q->from[(size_t)(row + 1) * (q->n + 1) + end];
         int32_t h = q->height[(size_t)begin * q->longest + (end - begin - 1)];
-        /* the first begins on the left; before a strip on the right the last ends there */
-        bool backwards = q->high < q->n ? (rows - 1 - row) % 2 : row % 2;
-        nodes[row] = build_row(q, curves, begin, end, h, backwards, &unused);
+        nodes[row] = build_row(q, curves, begin, end, h, row % 2, &unused);
         end = begin;
     }
-    parts[n_parts++] = join_range(t, &unused, nodes, rows, true);
-    if (q->high < q->n)
-        parts[n_parts++] = build_row(q, curves, q->high, q->n, s->problem->h, false, &unused);
-    t->root = join_range(t, &unused, parts, n_parts, false);
-    t->nodes[t->root].parent = -1;
-    tree_size_all(t);
-    tree_measure(s, t);
+    finish(q, join_range(q->state, &unused, nodes, rows, true), level, rows);
 }
 
-static bool try_split(Rows *q, uint32_t level, const Curve *curves, uint32_t max_rows)
+static Pair pair_rows(const Rows *q, uint32_t begin, uint32_t end)
+{
+    int32_t total = q->s->problem->h;
+    Pair best = {.width = begin == end ? 0 : TOO_HIGH, .split = end};
+    for (uint32_t m = begin + 1; m < end; m++) {
+        int32_t low = 1, high = total - 1;
+        while (low < high) { /* the first row gets narrower with h, the second wider */
+            int32_t mid = (low + high) / 2;
+            if (row_width(q, begin, m, mid) <= row_width(q, m, end, total - mid))
+                high = mid;
+            else
+                low = mid + 1;
+        }
+        for (int32_t h = low > 1 ? low - 1 : low; h <= low; h++) {
+            int32_t a = row_width(q, begin, m, h), b = row_width(q, m, end, total - h);
+            if ((a > b ? a : b) < best.width)
+                best = (Pair){a > b ? a : b, h, m};
+        }
+    }
+    return best;
+}
+
+static int32_t build_pair(Rows *q, const Curve *curves, uint32_t begin, uint32_t end, Pair pair,
+                          bool backwards, int32_t *unused)
+{
+    int32_t a = build_row(q, curves, begin, pair.split, pair.h, backwards, unused);
+    int32_t b = build_row(q, curves, pair.split, end, q->s->problem->h - pair.h, !backwards, unused);
+    return join(q->state, unused, a, b, true);
+}
+
+/* One row in the middle, over the whole height, where kernels are narrowest and wires shortest,
+ * and two rows over each other for the rest on its left and right; the widest middle that
+ * fits. */
+static void try_middle(Rows *q, uint32_t level, const Curve *curves)
 {
     const PackProblem *p = q->s->problem;
-    uint32_t n = q->n;
-    q->width = p->w - row_width(q, 0, q->low, p->h) - row_width(q, q->high, n, p->h);
-    if (q->width <= 0)
-        return false;
-    for (uint32_t i = q->low; i < q->high; i++) {
-        int32_t h = 1;
-        for (uint32_t len = 1; len <= q->longest; len++) {
-            h = h < TOO_HIGH && i + len <= q->high ? row_height(q, i, i + len, h) : TOO_HIGH;
-            q->height[(size_t)i * q->longest + len - 1] = h;
-        }
+    uint32_t n = q->n, best_i = n + 1, best_j = 0;
+    int32_t best = INT32_MAX;
+    for (uint32_t i = 0; i <= n; i++) {
+        q->pairs[0][i] = pair_rows(q, 0, i);
+        q->pairs[1][i] = pair_rows(q, i, n);
     }
-    bool any = false;
-    for (uint32_t r = 0; r <= max_rows; r++) {
-        for (uint32_t j = q->low; j <= q->high; j++) {
-            int32_t *best = &q->best[(size_t)r * (n + 1) + j];
-            *best = r == 0 && j == q->low ? 0 : TOO_HIGH;
-            for (uint32_t len = 1; r > 0 && len <= j - q->low && len <= q->longest; len++) {
-                int32_t h = q->height[(size_t)(j - len) * q->longest + len - 1];
-                if (h == TOO_HIGH)
-                    break;
-                int32_t sum = q->best[(size_t)(r - 1) * (n + 1) + j - len] + h;
-                if (sum < *best) {
-                    *best = sum;
-                    q->from[(size_t)r * (n + 1) + j] = j - len;
-                }
-            }
+    for (uint32_t i = 0; i <= n; i++)
+        for (uint32_t j = i + 1; j <= n; j++) {
+            int32_t row = row_width(q, i, j, p->h);
+            int32_t pairs = q->pairs[0][i].width + q->pairs[1][j].width;
+            if (pairs >= TOO_HIGH || pairs + row > p->w || row + 2 * pairs >= best)
+                continue;
+            best = row + 2 * pairs;
+            best_i = i;
+            best_j = j;
         }
-        if (q->best[(size_t)r * (n + 1) + q->high] > p->h)
-            continue;
-        any = true;
-        build(q, r, level, curves);
-        if (q->has[r] && q->state->cost >= q->kept[r]->cost)
-            continue;
-        state_copy(q->kept[r], q->state, n);
-        q->kept_level[r] = level;
-        q->has[r] = true;
-        if (q->state->cost < q->lowest)
-            q->lowest = q->state->cost;
-    }
-    return any;
+    if (best_i > n)
+        return;
+    int32_t unused = (int32_t)n, parts[3];
+    uint32_t n_parts = 0;
+    if (best_i > 0)
+        parts[n_parts++] = build_pair(q, curves, 0, best_i, q->pairs[0][best_i], true, &unused);
+    parts[n_parts++] = build_row(q, curves, best_i, best_j, p->h, false, &unused);
+    if (best_j < n)
+        parts[n_parts++] = build_pair(q, curves, best_j, n, q->pairs[1][best_j], false, &unused);
+    finish(q, join_range(q->state, &unused, parts, n_parts, false), level, 0);
 }
 
-static bool try_curves(Rows *q, uint32_t level, const Curve *curves, bool strips)
+static bool try_curves(Rows *q, uint32_t level, const Curve *curves)
 {
     const Search *s = q->s;
     const PackProblem *p = s->problem;
@@ -179,29 +205,45 @@ static bool try_curves(Rows *q, uint32_t level, const Curve *curves, bool strips
         for (uint32_t i = 0; i < n; i++)
             at[i + 1] = at[i] + curves[p->class_of[s->order[i]]].across[h];
     }
-    q->low = 0;
-    q->high = n;
-    bool any = try_split(q, level, curves, n < MAX_ROWS ? n : MAX_ROWS);
-    for (uint32_t i = 1; strips && i < STRIPS; i++) {
-        uint32_t cut = n * i / STRIPS;
-        if (cut == n * (i - 1) / STRIPS)
-            continue;
-        q->low = cut;
-        q->high = n;
-        any |= try_split(q, level, curves, 4);
-        q->low = 0;
-        q->high = n - cut;
-        any |= try_split(q, level, curves, 4);
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t h = 1;
+        for (uint32_t len = 1; len <= q->longest; len++) {
+            h = h < TOO_HIGH && i + len <= n ? row_height(q, i, i + len, h) : TOO_HIGH;
+            q->height[(size_t)i * q->longest + len - 1] = h;
+        }
     }
+    bool any = false;
+    for (uint32_t r = 0; r <= MAX_ROWS; r++) {
+        for (uint32_t j = 0; j <= n; j++) {
+            int32_t *best = &q->best[(size_t)r * (n + 1) + j];
+            *best = r == 0 && j == 0 ? 0 : TOO_HIGH;
+            for (uint32_t len = 1; r > 0 && len <= j && len <= q->longest; len++) {
+                int32_t h = q->height[(size_t)(j - len) * q->longest + len - 1];
+                if (h == TOO_HIGH)
+                    break;
+                int32_t sum = q->best[(size_t)(r - 1) * (n + 1) + j - len] + h;
+                if (sum < *best) {
+                    *best = sum;
+                    q->from[(size_t)r * (n + 1) + j] = j - len;
+                }
+            }
+        }
+        if (q->best[(size_t)r * (n + 1) + n] > p->h)
+            continue;
+        any = true;
+        build(q, r, level, curves);
+    }
+    if (n <= MAX_FOR_MIDDLE)
+        try_middle(q, level, curves);
     return any;
 }
 
 static bool try_level(Rows *q, uint32_t level)
 {
-    return try_curves(q, level, search_curves(q->s, level), q->n <= MAX_FOR_STRIPS);
+    return try_curves(q, level, search_curves(q->s, level));
 }
 
-static void try_group(Rows *q, const uint32_t *group, bool strips, double until)
+static void try_group(Rows *q, const uint32_t *group, double until)
 {
     Arena arena = {0};
     const Search *s = q->s;
@@ -209,19 +251,18 @@ static void try_group(Rows *q, const uint32_t *group, bool strips, double until)
         if (s->problem->time * s->limits[level] > q->lowest || (until > 0 && pack_now() > until))
             break;
         ArenaMark mark = arena_mark(&arena);
-        try_curves(q, level, curves_make(s, &arena, s->limits[level], group), strips);
+        try_curves(q, level, curves_make(s, &arena, s->limits[level], group));
         arena_rewind(&arena, mark);
     }
     arena_free(&arena);
 }
 
 /* Where adapters weigh: rows of kernels that agree in all components but the last, for every
- * such group that all classes have, until a looser limit cannot pay; the best with strips. */
+ * such group that all classes have, until a looser limit cannot pay. */
 static void try_groups(Rows *q, double until)
 {
     const Search *s = q->s;
     const Class *first = &s->classes[0];
-    const uint32_t *best = NULL;
     for (uint32_t i = 0; i < first->n; i++) {
         const uint32_t *group = first->families[first->by_key[i]].in;
         uint32_t begin, common = 1;
@@ -229,14 +270,9 @@ static void try_groups(Rows *q, double until)
             continue;
         for (uint32_t c = 0; c < s->problem->n_classes && common; c++)
             common = class_group(&s->classes[c], group, &begin);
-        double before = q->lowest;
         if (common)
-            try_group(q, group, false, until);
-        if (q->lowest < before)
-            best = group;
+            try_group(q, group, until);
     }
-    if (best && q->n <= MAX_FOR_STRIPS)
-        try_group(q, best, true, until);
 }
 
 static int compare_states(const void *a, const void *b)
@@ -259,11 +295,13 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
     q.best = arena_array(&scratch, int32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
     q.from = arena_array(&scratch, uint32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
     q.state = state_create(&scratch, n);
+    for (unsigned i = 0; i < 2; i++)
+        q.pairs[i] = arena_array(&scratch, Pair, (size_t)n + 1);
     q.list = arena_array(&scratch, int32_t, n);
     for (uint32_t r = 0; r <= MAX_ROWS; r++)
         q.kept[r] = state_create(a, n);
     uint32_t tried = 0;
-    for (uint32_t level = 0, step = n <= MAX_FOR_STRIPS ? 1 : 4; level < LEVEL_COUNT; level += step) {
+    for (uint32_t level = 0, step = n <= MAX_FOR_MIDDLE ? 1 : 4; level < LEVEL_COUNT; level += step) {
         if (p->time * s->limits[level] > q.lowest ||
             (n_starts > 0 && seconds > 0 && pack_now() - begin > seconds))
             break;
@@ -272,20 +310,20 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
         if (++tried > 60)
             step += 1 + step / 8;
     }
-    uint32_t near = 0; /* the best of all, refined; a kept level is never left for a worse one */
-    for (uint32_t r = 1; r <= MAX_ROWS; r++)
-        if (q.has[r] && (near == 0 || q.kept[r]->cost < q.kept[near]->cost))
+    uint32_t near = MAX_ROWS + 1; /* the best of all, refined; a kept level is never left for a worse one */
+    for (uint32_t r = 0; r <= MAX_ROWS; r++)
+        if (q.has[r] && (near > MAX_ROWS || q.kept[r]->cost < q.kept[near]->cost))
             near = r;
-    for (uint32_t i = 0; near && i < 7; i++) {
+    for (uint32_t i = 0; near <= MAX_ROWS && i < 7; i++) {
         uint32_t level = q.kept_level[near] + i;
         if (level >= 3 && level < LEVEL_COUNT + 3)
             try_level(&q, level - 3);
     }
     if (p->adapter > 0)
         try_groups(&q, seconds > 0 ? begin + 2 * seconds : 0);
-    for (uint32_t r = 1; r <= MAX_ROWS; r++) if (q.has[r] && getenv("PACK_TRACE")) fprintf(stderr, "rows %u time %.1f wire %.1f ad %.0f score %.1f\n", r, q.kept[r]->time, q.kept[r]->wire, q.kept[r]->adapters, q.kept[r]->score);
+    for (uint32_t r = 0; r <= MAX_ROWS; r++) if (q.has[r] && getenv("PACK_TRACE")) fprintf(stderr, "rows %u time %.1f wire %.1f ad %.0f score %.1f\n", r, q.kept[r]->time, q.kept[r]->wire, q.kept[r]->adapters, q.kept[r]->score);
     n_starts = 0;
-    for (uint32_t r = 1; r <= MAX_ROWS && n_starts < max; r++)
+    for (uint32_t r = 0; r <= MAX_ROWS && n_starts < max; r++)
         if (q.has[r])
             starts[n_starts++] = q.kept[r];
     if (n_starts)

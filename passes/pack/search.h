@@ -67,7 +67,8 @@ typedef struct State {
     double time, wire, adapters;
     double score;
     double over; /* by how much of the grid it is too large; 0 if it fits */
-    double cost; /* score and a charge for what is over */
+    double charge; /* what part of the score is paid for being over by the whole grid */
+    double cost;   /* score * (1 + charge * over) */
     int32_t root;
     Leaf *leaves; /* by kernel */
     Node *nodes;  /* leaves first */
@@ -126,6 +127,7 @@ typedef struct Anneal {
     Budget budget;
     const State *start;
     State *best; /* of the right size; result */
+    double late; /* result: the least cost of the last quarter that fits */
 } Anneal;
 void anneal_run(Search *s, Anneal *a);
 

@@ -10,13 +10,10 @@
 
 #include "passes/pack/search.h"
 
-/* What part of the score a placement pays for being too large by the whole grid: not much more
- * than the time it would take to make the kernels as much smaller. */
-#define OVER_CHARGE 1.5
-
 State *state_create(Arena *a, uint32_t n)
 {
     State *t = arena_new(a, State);
+    t->charge = 1.5;
     t->leaves = arena_array(a, Leaf, n);
     t->nodes = arena_array(a, Node, 2 * (size_t)n - 1);
     return t;
@@ -166,7 +163,7 @@ void tree_measure(const Search *s, State *t)
         t->over += (double)(root->h - p->h) / p->h;
     if (p->n_keepouts)
         t->over += overlap(p, t, s->n);
-    t->cost = t->score * (1 + OVER_CHARGE * t->over);
+    t->cost = t->score * (1 + t->charge * t->over);
 }
 
 /* Only the way round that the parent adds up is made at first, the other when asked for. */
@@ -218,6 +215,8 @@ static void invert(const int16_t *curve, int16_t *result, int32_t side)
 {
     int32_t end = side;
     for (int32_t i = 0; i <= side && end >= 0; i++) {
+        while (i + FILL <= side && curve[i + FILL - 1] > end)
+            i += FILL; /* it falls: none before is low enough either */
         if (curve[i] > end)
             continue;
         int16_t run[FILL];
@@ -329,15 +328,15 @@ static void shape_tree(Search *s, Curves *c, const Curve *of_class, State *t, ui
     const PackProblem *p = s->problem;
     const int16_t *width = curve_way(c, t->root, 0);
     int32_t best_h = -1, h = p->h;
-    double best = 0;
+    int64_t best = 0;
     if (width[h] <= p->w) {
         best_h = h;
     } else {
         for (h = 1; h <= c->side; h++) {
             if (width[h] > c->side)
                 continue;
-            double over = (h > p->h ? (double)(h - p->h) / p->h : 0) +
-                          (width[h] > p->w ? (double)(width[h] - p->w) / p->w : 0);
+            int64_t over = (int64_t)(h > p->h ? h - p->h : 0) * p->w +
+                           (int64_t)(width[h] > p->w ? width[h] - p->w : 0) * p->h;
             if (best_h < 0 || over < best) {
                 best = over;
                 best_h = h;
