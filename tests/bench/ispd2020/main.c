@@ -28,6 +28,28 @@ static void print_progress(void *self, const PackProgress *p)
     fprintf(stderr, "%8.2f s  score %.1f  bound %.1f\n", p->seconds, p->score, p->bound);
 }
 
+static void print_scores(const EvalResult *e)
+{
+    printf("MT %.10g  WL %.10g  AC %llu  score %.10g", e->time, e->wire, (unsigned long long)e->adapters,
+           e->score);
+}
+
+static bool evaluate(Arena *a, Diag *d, const Options *o, const char *path)
+{
+    Kgraph g;
+    Bytes b;
+    EvalResult e;
+    if (!kgraph_read(a, d, path, &g) || !io_read(d, o->evaluate, 64 << 20, &b))
+        return false;
+    bool ok = eval_solution(a, d, &g, o->evaluate, (const char *)b.data, b.len, &e);
+    bytes_free(&b);
+    if (ok) {
+        print_scores(&e);
+        putchar('\n');
+    }
+    return ok;
+}
+
 static bool plan(Arena *a, Diag *d, const Options *o, const char *path)
 {
     Kgraph g;
@@ -62,10 +84,10 @@ static bool plan(Arena *a, Diag *d, const Options *o, const char *path)
         contest_picture(&picture, &g, &e, r.bound);
         ok = io_write(d, o->placed_svg, picture.data, picture.len);
     }
-    if (ok)
-        printf("MT %.10g  WL %.10g  AC %llu  score %.10g  bound %.10g  gap %.2f %%\n", e.time, e.wire,
-               (unsigned long long)e.adapters, e.score, r.bound,
-               r.bound > 0 ? 100 * (e.score / r.bound - 1) : 0.0);
+    if (ok) {
+        print_scores(&e);
+        printf("  bound %.10g  gap %.2f %%\n", r.bound, r.bound > 0 ? 100 * (e.score / r.bound - 1) : 0.0);
+    }
     text_free(&text);
     text_free(&picture);
     return ok;
@@ -87,7 +109,10 @@ int main(int argc, char **argv)
     Diag d;
     diag_init(&d, "wse-ispd2020");
     if (arguments.n == 1) {
-        plan(&a, &d, &o, arguments.data[0]);
+        if (o.evaluate)
+            evaluate(&a, &d, &o, arguments.data[0]);
+        else
+            plan(&a, &d, &o, arguments.data[0]);
     } else {
         diag_error(&d, (Span){0}, "one graph is needed, %zu given", arguments.n);
         d.usage = true;
