@@ -48,6 +48,7 @@ typedef struct Rows {
     int32_t *best; /* least height of r rows up to kernel i */
     uint32_t *from;
     int32_t *list;
+    uint32_t *count; /* of kernels, by class */
     Pair *pairs[2];
     State *state, *kept[MAX_ROWS + 1];
     uint32_t kept_level[MAX_ROWS + 1];
@@ -165,7 +166,7 @@ static void try_middle(Rows *q, uint32_t level, const Curve *curves)
 {
     const PackProblem *p = q->s->problem;
     uint32_t n = q->n, best_i = n + 1, best_j = 0;
-    int32_t best = INT32_MAX;
+    double best = 1e300;
     for (uint32_t i = 0; i <= n; i++) {
         q->pairs[0][i] = pair_rows(q, 0, i);
         q->pairs[1][i] = pair_rows(q, i, n);
@@ -174,9 +175,14 @@ static void try_middle(Rows *q, uint32_t level, const Curve *curves)
         for (uint32_t j = i + 1; j <= n; j++) {
             int32_t row = row_width(q, i, j, p->h);
             int32_t pairs = q->pairs[0][i].width + q->pairs[1][j].width;
-            if (pairs >= TOO_HIGH || pairs + row > p->w || row + 2 * pairs >= best)
+            if (pairs >= TOO_HIGH || pairs + row > p->w)
                 continue;
-            best = row + 2 * pairs;
+            /* Edges run along the rows, some over others, and from row to row. */
+            double wire = (double)(row + 2 * pairs) * (p->n_edges + 1) / n +
+                          0.75 * p->h * ((i > 0) + (j < n));
+            if (wire >= best)
+                continue;
+            best = wire;
             best_i = i;
             best_j = j;
         }
@@ -197,9 +203,18 @@ static bool try_curves(Rows *q, uint32_t level, const Curve *curves)
     const Search *s = q->s;
     const PackProblem *p = s->problem;
     uint32_t n = q->n;
-    for (uint32_t c = 0; c < p->n_classes; c++)
-        if (curves[c].across[p->h] == EXTENT_NONE)
+    double area = 0;
+    for (uint32_t c = 0; c < p->n_classes; c++) {
+        int32_t least = INT32_MAX;
+        for (int32_t h = 1; h <= p->h; h++)
+            if (curves[c].across[h] < EXTENT_NONE && h * curves[c].across[h] < least)
+                least = h * curves[c].across[h];
+        if (least == INT32_MAX)
             return false;
+        area += (double)least * q->count[c];
+    }
+    if (area > (double)p->w * p->h)
+        return false;
     for (int32_t h = 0; h <= p->h; h++) {
         int32_t *at = q->prefix + (size_t)h * (n + 1);
         for (uint32_t i = 0; i < n; i++)
@@ -247,7 +262,7 @@ static void try_group(Rows *q, const uint32_t *group, double until)
 {
     Arena arena = {0};
     const Search *s = q->s;
-    for (uint32_t level = 0; level < LEVEL_COUNT; level += 10) {
+    for (uint32_t level = 0; level < LEVEL_COUNT; level += 8) {
         if (s->problem->time * s->limits[level] > q->lowest || (until > 0 && pack_now() > until))
             break;
         ArenaMark mark = arena_mark(&arena);
@@ -297,6 +312,9 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
     q.state = state_create(&scratch, n);
     for (unsigned i = 0; i < 2; i++)
         q.pairs[i] = arena_array(&scratch, Pair, (size_t)n + 1);
+    q.count = arena_array(&scratch, uint32_t, p->n_classes);
+    for (uint32_t k = 0; k < n; k++)
+        q.count[p->class_of[k]]++;
     q.list = arena_array(&scratch, int32_t, n);
     for (uint32_t r = 0; r <= MAX_ROWS; r++)
         q.kept[r] = state_create(a, n);
