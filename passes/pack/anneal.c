@@ -324,7 +324,7 @@ static bool move_limit(Run *r)
 
 static bool propose_explicit(Run *r)
 {
-    uint32_t choice = below(r, 100);
+    uint32_t choice = r->n > 1 ? below(r, 100) : 45 + below(r, 40); /* one kernel: no tree */
     bool ok = choice < 45   ? move_tree(r)
               : choice < 85 ? move_shape(r)
               : choice < 93 ? move_segment(r)

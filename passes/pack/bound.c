@@ -14,6 +14,8 @@
  * for the search. Adapters count as none. */
 #include "passes/pack/search.h"
 
+#define MOST_TIME 1e18 /* nothing takes longer */
+
 typedef struct Least {
     double area, wire;
     bool possible;
@@ -27,31 +29,46 @@ typedef struct Bound {
     double lowest; /* the least value found at any time */
 } Bound;
 
+/* The least area and side of a class's shapes that fit the grid; false if there is none. */
+static bool class_least(const PackProblem *p, uint32_t c, double limit, double *area, int32_t *side)
+{
+    int32_t longer = p->w > p->h ? p->w : p->h, shorter = p->w > p->h ? p->h : p->w;
+    const PackFamily *families;
+    uint32_t n = p->model->families(p->model->self, c, &families);
+    *area = 1e300;
+    *side = INT32_MAX;
+    for (uint32_t f = 0; f < n; f++) {
+        PackShape s;
+        if (!p->model->shape(p->model->self, c, f, limit, &s))
+            continue;
+        int32_t large = s.w > s.h ? s.w : s.h, small = s.w > s.h ? s.h : s.w;
+        if (large > longer || small > shorter)
+            continue;
+        if ((double)s.w * s.h < *area)
+            *area = (double)s.w * s.h;
+        if (small < *side)
+            *side = small;
+    }
+    return *side < INT32_MAX;
+}
+
+bool bound_has_shape(const PackProblem *p, uint32_t kernel)
+{
+    double area;
+    int32_t side;
+    return class_least(p, p->class_of[kernel], MOST_TIME, &area, &side);
+}
+
 static Least least_at(const Bound *b, double limit)
 {
     const PackProblem *p = b->p;
     Least r = {.possible = true};
-    int32_t longer = p->w > p->h ? p->w : p->h, shorter = p->w > p->h ? p->h : p->w;
     for (uint32_t c = 0; c < p->n_classes; c++) {
+        double area;
+        int32_t side;
         if (b->count[c] == 0)
             continue;
-        const PackFamily *families;
-        uint32_t n = p->model->families(p->model->self, c, &families);
-        double area = 1e300;
-        int32_t side = INT32_MAX;
-        for (uint32_t f = 0; f < n; f++) {
-            PackShape s;
-            if (!p->model->shape(p->model->self, c, f, limit, &s))
-                continue;
-            int32_t large = s.w > s.h ? s.w : s.h, small = s.w > s.h ? s.h : s.w;
-            if (large > longer || small > shorter)
-                continue;
-            if ((double)s.w * s.h < area)
-                area = (double)s.w * s.h;
-            if (small < side)
-                side = small;
-        }
-        if (side == INT32_MAX) {
+        if (!class_least(p, c, limit, &area, &side)) {
             r.possible = false;
             return r;
         }
@@ -93,7 +110,7 @@ static double least_time(const Bound *b)
         Least l = least_at(b, high);
         if (l.possible && l.area <= space)
             break;
-        if (high > 1e18)
+        if (high > MOST_TIME)
             return -1;
     }
     while (high > low * 1.0002 + 1e-9) {

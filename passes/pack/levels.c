@@ -103,7 +103,7 @@ static void topological(Search *s)
     }
 }
 
-bool search_init(Search *s, const PackProblem *p, double least_time, uint32_t *bad_kernel)
+bool search_init(Search *s, const PackProblem *p, double least_time)
 {
     Arena *a = &s->arena;
     s->problem = p;
@@ -114,11 +114,6 @@ bool search_init(Search *s, const PackProblem *p, double least_time, uint32_t *b
         s->classes[c].n = p->model->families(p->model->self, c, &s->classes[c].families);
         class_init(a, &s->classes[c]);
     }
-    for (uint32_t k = 0; k < s->n; k++)
-        if (s->classes[p->class_of[k]].n_lean == 0) {
-            *bad_kernel = k;
-            return false;
-        }
     s->edge_begin = arena_array(a, uint32_t, s->n + 1);
     s->edge_of = arena_array(a, uint32_t, 2 * (size_t)p->n_edges);
     for (uint32_t e = 0; e < p->n_edges; e++) {

@@ -2,15 +2,15 @@
 /* passes/pack/pack.c - rows as a start, then rounds of annealing.
  *
  * A round is a list of independent tasks (a start, a way to anneal, temperatures, a seed) with
- * equal budgets; threads take tasks in any order, results are compared in the order of the
- * list, so their number does not matter. The first round tries both ways at several
- * temperatures; every later one goes on from the best distinct results with what did best for
- * them, fewer tasks and longer runs (successive halving, Jamieson and Talwalkar, AISTATS 2016),
- * so that the temperature fits the problem without being told. */
+ * equal budgets; threads take tasks in any order, results are looked at in the order of the
+ * list, so their number does not matter. The first round tries both ways at many temperatures;
+ * every later one goes on with the temperatures that ended best for each way, fewer tasks and
+ * longer runs (successive halving, Jamieson and Talwalkar, AISTATS 2016), so that temperatures
+ * fit the problem without being told. Ways are judged by where they end, not by the best they
+ * have seen: the start may be better than anything a promising way finds in so short a time.
+ * The last round cools what is best of all. */
 #include <math.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -145,12 +145,18 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         result->score = 0;
         return;
     }
+    for (uint32_t k = 0; k < p->n_kernels; k++)
+        if ((k == 0 || p->class_of[k] != p->class_of[k - 1]) && !bound_has_shape(p, k)) {
+            result->status = PACK_NO_SHAPE;
+            result->kernel = k;
+            return;
+        }
+    double least = bound_least_time(p);
     Search s = {0};
     Arena scratch = {0};
-    double least = bound_least_time(p);
-    if (!search_init(&s, p, least > 0 ? least : 1e-9, &result->kernel)) {
-        result->status = PACK_NO_SHAPE;
-        search_finish(&s);
+    if (least < 0 || !search_init(&s, p, least > 0 ? least : 1e-9)) {
+        result->status = PACK_TOO_FULL;
+        arena_free(&s.arena);
         return;
     }
     result->bound = pack_bound(p);
@@ -180,15 +186,11 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
             Budget *b = &round->tasks[i].budget;
             b->steps = effort * shares[number] / round->n;
             if (o->seconds > 0)
-                b->seconds = left * shares[number] / rest * at_once / round->n * 0.98;
+                b->seconds = left * shares[number] / rest * at_once / round->n * 0.96;
         }
         run_round(round, threads);
         for (uint32_t i = 0; i < round->n; i++) {
             const Anneal *t = &round->tasks[i];
-            if (getenv("PACK_TRACE"))
-                fprintf(stderr, "round %u task %u %s hot %.4f: %.1f late %.1f (from %.1f) over %g\n", number, i,
-                        t->by_curves ? "curves" : "explicit", t->hot, t->best->score, t->late,
-                        t->start->score, t->best->over);
             if (better(t->best, best)) {
                 state_copy(best, t->best, s.n);
                 result->seconds = pack_now() - begin;
@@ -207,8 +209,8 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         polish(&s, best, result->places, &result->wire);
         result->time = best->time;
         result->adapters = best->adapters;
-        result->score = p->time * result->time + p->wire * result->wire +
-                        p->adapter * result->adapters;
+        result->score =
+            p->time * result->time + p->wire * result->wire + p->adapter * result->adapters;
     }
     arena_free(&scratch);
     search_finish(&s);

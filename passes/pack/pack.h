@@ -86,8 +86,8 @@ typedef enum PackStatus { PACK_PLACED, PACK_NO_SHAPE, PACK_TOO_FULL } PackStatus
 
 typedef struct PackResult {
     PackStatus status;
-    uint32_t kernel;   /* PACK_NO_SHAPE: of which kernel no shape fits the grid at all */
-    PackPlace *places; /* by kernel */
+    uint32_t kernel;             /* PACK_NO_SHAPE: of which kernel no shape fits the grid at all */
+    PackPlace *places;           /* by kernel */
     double time, wire, adapters; /* unweighted */
     double score;
     double bound;   /* proved: no placement has a lower score */

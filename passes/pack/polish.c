@@ -15,7 +15,7 @@ typedef struct Polish {
     struct Wish {
         int32_t shift; /* doubled */
         double weight;
-    } *wishes;
+    } * wishes;
 } Polish;
 
 static int compare_wishes(const void *a, const void *b)
@@ -100,8 +100,8 @@ static bool shift_group(Polish *q, unsigned axis)
     int32_t shift = want < low ? low : want > high ? high : want;
     double change = 0;
     for (uint32_t j = 0; j < n_wishes; j++)
-        change += q->wishes[j].weight *
-                  (abs(q->wishes[j].shift - 2 * shift) - abs(q->wishes[j].shift));
+        change +=
+            q->wishes[j].weight * (abs(q->wishes[j].shift - 2 * shift) - abs(q->wishes[j].shift));
     if (change >= 0)
         return false;
     for (uint32_t k = 0; k < n; k++)
@@ -143,8 +143,8 @@ void polish(const Search *s, const State *t, PackPlace *places, double *wire)
     for (uint32_t e = 0; e < p->n_edges; e++)
         for (unsigned axis = 0; axis < 2; axis++) {
             uint32_t a = p->edges[e].from, b = p->edges[e].to;
-            sum += p->edges[e].weight * abs(2 * (q.at[axis][a] - q.at[axis][b]) +
-                                            q.size[axis][a] - q.size[axis][b]);
+            sum += p->edges[e].weight *
+                   abs(2 * (q.at[axis][a] - q.at[axis][b]) + q.size[axis][a] - q.size[axis][b]);
         }
     *wire = sum / 2;
     for (uint32_t k = 0; k < n; k++) {

@@ -4,7 +4,6 @@
  * splits with the least sum of row heights, where the kernels of a row take their narrowest
  * shapes for its height. A ladder of limits is tried, finely near the best. For a limit
  * O(side * n + n * kernels in a row * (log side + rows)). */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,7 +154,8 @@ static int32_t build_pair(Rows *q, const Curve *curves, uint32_t begin, uint32_t
                           bool backwards, int32_t *unused)
 {
     int32_t a = build_row(q, curves, begin, pair.split, pair.h, backwards, unused);
-    int32_t b = build_row(q, curves, pair.split, end, q->s->problem->h - pair.h, !backwards, unused);
+    int32_t b =
+        build_row(q, curves, pair.split, end, q->s->problem->h - pair.h, !backwards, unused);
     return join(q->state, unused, a, b, true);
 }
 
@@ -319,7 +319,8 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
     for (uint32_t r = 0; r <= MAX_ROWS; r++)
         q.kept[r] = state_create(a, n);
     uint32_t tried = 0;
-    for (uint32_t level = 0, step = n <= MAX_FOR_MIDDLE ? 1 : 4; level < LEVEL_COUNT; level += step) {
+    for (uint32_t level = 0, step = n <= MAX_FOR_MIDDLE ? 1 : 4; level < LEVEL_COUNT;
+         level += step) {
         if (p->time * s->limits[level] > q.lowest ||
             (n_starts > 0 && seconds > 0 && pack_now() - begin > seconds))
             break;
@@ -328,7 +329,8 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
         if (++tried > 60)
             step += 1 + step / 8;
     }
-    uint32_t near = MAX_ROWS + 1; /* the best of all, refined; a kept level is never left for a worse one */
+    uint32_t near =
+        MAX_ROWS + 1; /* the best of all, refined; a kept level is never left for a worse one */
     for (uint32_t r = 0; r <= MAX_ROWS; r++)
         if (q.has[r] && (near > MAX_ROWS || q.kept[r]->cost < q.kept[near]->cost))
             near = r;
@@ -339,7 +341,6 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
     }
     if (p->adapter > 0)
         try_groups(&q, seconds > 0 ? begin + 2 * seconds : 0);
-    for (uint32_t r = 0; r <= MAX_ROWS; r++) if (q.has[r] && getenv("PACK_TRACE")) fprintf(stderr, "rows %u time %.1f wire %.1f ad %.0f score %.1f\n", r, q.kept[r]->time, q.kept[r]->wire, q.kept[r]->adapters, q.kept[r]->score);
     n_starts = 0;
     for (uint32_t r = 0; r <= MAX_ROWS && n_starts < max; r++)
         if (q.has[r])

@@ -45,8 +45,8 @@ enum { LEVEL_COUNT = 2600, EXTENT_NONE = 16000 };
 typedef struct Search {
     Arena arena; /* guarded by `lock` once tasks run */
     const PackProblem *problem;
-    uint32_t n;    /* kernels */
-    int32_t side;  /* curves go that far: somewhat beyond the grid */
+    uint32_t n;   /* kernels */
+    int32_t side; /* curves go that far: somewhat beyond the grid */
     Class *classes;
     uint32_t *edge_begin, *edge_of; /* edges at a kernel */
     uint32_t *order;                /* kernels, producers before consumers */
@@ -58,7 +58,7 @@ typedef struct Search {
 typedef struct Node {
     int32_t parent, child[2]; /* -1: none */
     int32_t w, h, x, y;
-    bool stacked; /* children on top of each other, else side by side */
+    bool stacked;  /* children on top of each other, else side by side */
     uint8_t align; /* of the shorter child: 0 low, 1 middle, 2 high */
 } Node;
 
@@ -66,7 +66,7 @@ typedef struct State {
     double limit;
     double time, wire, adapters;
     double score;
-    double over; /* by how much of the grid it is too large; 0 if it fits */
+    double over;   /* by how much of the grid it is too large; 0 if it fits */
     double charge; /* what part of the score is paid for being over by the whole grid */
     double cost;   /* score * (1 + charge * over) */
     int32_t root;
@@ -83,11 +83,12 @@ typedef struct Budget {
     double seconds; /* 0: no limit */
 } Budget;
 
-/* bound.c */
+/* bound.c: a time just below which the areas do not fit; -1 if they never do. */
 double bound_least_time(const PackProblem *p);
+bool bound_has_shape(const PackProblem *p, uint32_t kernel);
 
 /* levels.c */
-bool search_init(Search *s, const PackProblem *p, double least_time, uint32_t *bad_kernel);
+bool search_init(Search *s, const PackProblem *p, double least_time);
 void search_finish(Search *s);
 const Curve *search_curves(Search *s, uint32_t level);
 uint32_t search_level(const Search *s, double limit); /* the last level at or below it */

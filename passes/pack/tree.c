@@ -182,7 +182,7 @@ struct Curves {
     uint32_t *free, n_free;
     struct {
         uint32_t node, slot;
-    } *journal;
+    } * journal;
     uint32_t n_journal;
 };
 

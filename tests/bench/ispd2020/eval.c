@@ -135,7 +135,8 @@ static bool convperf(Scan *s, Given *k, const char *which, uint64_t H, uint64_t 
     if (time > k->time)
         k->time = time;
     /* C/c K/k R S + (W+S-1)/w (H+R-1)/h K/k <= limit, times c k w h */
-    long double used = (long double)C * K * R * S * w * h + (long double)(W + S - 1) * (H + R - 1) * K * c;
+    long double used =
+        (long double)C * K * R * S * w * h + (long double)(W + S - 1) * (H + R - 1) * K * c;
     long double limit = (long double)s->g->memlimit * c * kk * w * h;
     if (used > limit)
         return diag_error(s->d, whole_line(s), "%s takes %.2Lf of memory, the limit is %u", which,
@@ -178,7 +179,8 @@ static bool instantiate(Scan *s, const KgraphNode *v, Given *k)
         n++;
     }
     if (n != wanted)
-        return diag_error(s->d, whole_line(s), "%u arguments, %s takes %u", n, names[v->type], wanted);
+        return diag_error(s->d, whole_line(s), "%u arguments, %s takes %u", n, names[v->type],
+                          wanted);
     if (!line_over(s))
         return false;
     const uint32_t conv_formal[] = {v->H, v->W, v->C, v->K, v->R, v->S, v->T, v->U};
@@ -276,7 +278,8 @@ static bool check_place(Scan *s, EvalResult *r, uint32_t node)
     for (uint32_t i = 0; i < r->n_placed; i++) {
         const EvalPlaced *o = &r->placed[i];
         if (p.x < o->x + o->w && o->x < p.x + p.w && p.y < o->y + o->h && o->y < p.y + p.h)
-            return diag_error(s->d, k->place_span, "%s and %s overlap", name, g->nodes[o->node].name);
+            return diag_error(s->d, k->place_span, "%s and %s overlap", name,
+                              g->nodes[o->node].name);
     }
     r->placed[r->n_placed++] = p;
     if (p.time > r->time)
@@ -315,7 +318,8 @@ bool eval_solution(Arena *a, Diag *d, const Kgraph *g, const char *name, const c
             g->nodes[from].type == KGRAPH_OUTPUT || g->nodes[to].type == KGRAPH_INPUT)
             continue;
         const EvalPlaced *p = &r->placed[placed_of[from]], *q = &r->placed[placed_of[to]];
-        half_units += llabs(2 * p->x + p->w - 2 * q->x - q->w) + llabs(2 * p->y + p->h - 2 * q->y - q->h);
+        half_units +=
+            llabs(2 * p->x + p->w - 2 * q->x - q->w) + llabs(2 * p->y + p->h - 2 * q->y - q->h);
         const Given *x = &s.given[from], *y = &s.given[to];
         r->adapters += (uint64_t)(x->h != y->h) + (x->w != y->w) + (x->last_c != y->first_c);
     }

@@ -40,8 +40,8 @@ static Span span_at(const Reader *r, uint32_t begin)
 
 static void skip_blanks(Reader *r)
 {
-    while (r->pos < r->len && (r->text[r->pos] == ' ' || r->text[r->pos] == '\t' ||
-                               r->text[r->pos] == '\r'))
+    while (r->pos < r->len &&
+           (r->text[r->pos] == ' ' || r->text[r->pos] == '\t' || r->text[r->pos] == '\r'))
         r->pos++;
 }
 
@@ -89,7 +89,8 @@ static bool number(Reader *r, uint32_t least, uint32_t most, uint32_t *value)
 
 static bool header_line(Reader *r, const char *key, size_t key_len, const char *value)
 {
-    static const char *const keys[] = {"width", "height", "memlimit", "wdeltat", "wlength", "wadapter"};
+    static const char *const keys[] = {"width",   "height",  "memlimit",
+                                       "wdeltat", "wlength", "wadapter"};
     Kgraph *g = r->g;
     size_t i = 0;
     while (i < 6 && (strlen(keys[i]) != key_len || memcmp(keys[i], key, key_len)))
@@ -100,9 +101,10 @@ static bool header_line(Reader *r, const char *key, size_t key_len, const char *
     double v = strtod(value, &end);
     bool whole = i < 3;
     double most = i < 2 ? MAX_SIDE : 1e9;
-    if (end == value || !(v >= (whole ? 1 : 0)) || v > most || (whole && v != (double)(uint32_t)v) ||
-        (i == 3 && v == 0))
-        return diag_error(r->d, span_at(r, (uint32_t)(key - r->text)), "%s: expected a number up to %g", keys[i], most);
+    if (end == value || !(v >= (whole ? 1 : 0)) || v > most ||
+        (whole && v != (double)(uint32_t)v) || (i == 3 && v == 0))
+        return diag_error(r->d, span_at(r, (uint32_t)(key - r->text)),
+                          "%s: expected a number up to %g", keys[i], most);
     switch (i) {
     case 0:
         g->width = (uint32_t)v;
@@ -181,9 +183,9 @@ static bool node_pairs(Reader *r, KgraphNode *node)
     struct {
         char key;
         uint32_t *value;
-    } fields[] = {{'H', &node->H}, {'W', &node->W}, {'R', &node->R}, {'S', &node->S}, {'C', &node->C},
-                  {'K', &node->K}, {'T', &node->T}, {'U', &node->U}, {'h', &node->H}, {'w', &node->W},
-                  {'f', &node->C}};
+    } fields[] = {{'H', &node->H}, {'W', &node->W}, {'R', &node->R}, {'S', &node->S},
+                  {'C', &node->C}, {'K', &node->K}, {'T', &node->T}, {'U', &node->U},
+                  {'h', &node->H}, {'w', &node->W}, {'f', &node->C}};
     bool seen[11] = {false}, conv = node->type == KGRAPH_CONV;
     bool block = node->type == KGRAPH_CBLOCK || node->type == KGRAPH_DBLOCK;
     while (!at_line_end(r)) {
@@ -195,7 +197,8 @@ static bool node_pairs(Reader *r, KgraphNode *node)
             char quote = take(r, '\'') ? '\'' : take(r, '"') ? '"' : 0;
             uint32_t m = word(r, &value);
             if (m == 0 || m > 60 || (quote && !take(r, quote)))
-                return diag_error(r->d, span_at(r, at), "a name of letters, digits and '_' is needed");
+                return diag_error(r->d, span_at(r, at),
+                                  "a name of letters, digits and '_' is needed");
             node->name = arena_strdup(r->a, value, m);
         } else if (take(r, '[')) {
             while (r->pos < r->len && r->text[r->pos] != ']' && r->text[r->pos] != '\n')
@@ -207,7 +210,8 @@ static bool node_pairs(Reader *r, KgraphNode *node)
             while (i < 11 && (n != 1 || fields[i].key != key[0]))
                 i++;
             if (i == 11 || (conv && i >= 8) || (block && i < 8))
-                return diag_error(r->d, span_at(r, at), "%s has no argument '%.*s'", type_names[node->type], (int)n, key);
+                return diag_error(r->d, span_at(r, at), "%s has no argument '%.*s'",
+                                  type_names[node->type], (int)n, key);
             if (!number(r, 1, MAX_ARGUMENT, fields[i].value))
                 return false;
             seen[i] = true;
@@ -215,11 +219,13 @@ static bool node_pairs(Reader *r, KgraphNode *node)
     }
     for (unsigned i = conv ? 0 : 8; i < (conv ? 8u : block ? 11u : 8u); i++)
         if (!seen[i] && fields[i].key != 'U')
-            return diag_error(r->d, node->span, "%s: argument '%c' is missing", type_names[node->type], fields[i].key);
+            return diag_error(r->d, node->span, "%s: argument '%c' is missing",
+                              type_names[node->type], fields[i].key);
     if (block && node->C % 4)
         return diag_error(r->d, node->span, "f=%u is no multiple of 4", node->C);
     if (node->type == KGRAPH_CBLOCK && (node->H % 2 || node->W % 2))
-        return diag_error(r->d, node->span, "cblock: h=%u and w=%u have to be even", node->H, node->W);
+        return diag_error(r->d, node->span, "cblock: h=%u and w=%u have to be even", node->H,
+                          node->W);
     return true;
 }
 
@@ -289,7 +295,8 @@ static bool connect(Reader *r)
     }
     for (uint32_t i = 1; i < n; i++) {
         if (ids[i].id == ids[i - 1].id)
-            return diag_error(r->d, r->nodes.data[ids[i].index].span, "two nodes have the number %u", ids[i].id);
+            return diag_error(r->d, r->nodes.data[ids[i].index].span,
+                              "two nodes have the number %u", ids[i].id);
         if (!strcmp(names[i]->name, names[i - 1]->name))
             return diag_error(r->d, names[i]->span, "two nodes have the name '%s'", names[i]->name);
     }
@@ -297,9 +304,11 @@ static bool connect(Reader *r)
         const PendingEdge *p = &r->pending.data[e];
         uint32_t ends[2];
         for (unsigned side = 0; side < 2; side++) {
-            ById key = {p->id[side], 0}, *found = n ? bsearch(&key, ids, n, sizeof key, compare_ids) : NULL;
+            ById key = {p->id[side], 0},
+                 *found = n ? bsearch(&key, ids, n, sizeof key, compare_ids) : NULL;
             if (!found || r->nodes.data[found->index].type != p->type[side])
-                return diag_error(r->d, p->span, "there is no node %s[%u]", type_names[p->type[side]], p->id[side]);
+                return diag_error(r->d, p->span, "there is no node %s[%u]",
+                                  type_names[p->type[side]], p->id[side]);
             ends[side] = found->index;
         }
         if (ends[0] == ends[1])

@@ -5,7 +5,13 @@
 
 #include "ir/support/diag.h"
 
-typedef enum KgraphType { KGRAPH_INPUT, KGRAPH_OUTPUT, KGRAPH_CONV, KGRAPH_DBLOCK, KGRAPH_CBLOCK } KgraphType;
+typedef enum KgraphType {
+    KGRAPH_INPUT,
+    KGRAPH_OUTPUT,
+    KGRAPH_CONV,
+    KGRAPH_DBLOCK,
+    KGRAPH_CBLOCK
+} KgraphType;
 
 /* Formal arguments; blocks have H, W and F (in C) only. */
 typedef struct KgraphNode {

@@ -30,8 +30,8 @@ static void print_progress(void *self, const PackProgress *p)
 
 static void print_scores(const EvalResult *e)
 {
-    printf("MT %.10g  WL %.10g  AC %llu  score %.10g", e->time, e->wire, (unsigned long long)e->adapters,
-           e->score);
+    printf("MT %.10g  WL %.10g  AC %llu  score %.10g", e->time, e->wire,
+           (unsigned long long)e->adapters, e->score);
 }
 
 static bool evaluate(Arena *a, Diag *d, const Options *o, const char *path)
@@ -59,7 +59,9 @@ static bool plan(Arena *a, Diag *d, const Options *o, const char *path)
     PackProblem problem;
     const uint32_t *node_of;
     const ContestModel *contest = contest_model(a, &g, &model, &problem, &node_of);
-    PackOptions options = {.seed = o->seed, .seconds = o->time_limit, .effort = o->effort,
+    PackOptions options = {.seed = o->seed,
+                           .seconds = o->time_limit,
+                           .effort = o->effort,
                            .threads = (uint32_t)(o->threads < 64 ? o->threads : 64),
                            .progress = o->verbose ? print_progress : NULL};
     PackResult r;
@@ -74,10 +76,11 @@ static bool plan(Arena *a, Diag *d, const Options *o, const char *path)
     Text text = {0}, picture = {0};
     EvalResult e;
     contest_write(&text, &g, contest, &problem, node_of, r.places);
-    bool ok = eval_solution(a, d, &g, o->output ? o->output : "solution", text.data ? text.data : "",
-                            text.len, &e);
+    bool ok = eval_solution(a, d, &g, o->output ? o->output : "solution",
+                            text.data ? text.data : "", text.len, &e);
     if (ok && (e.score < r.score - 1e-6 * r.score || e.score > r.score + 1e-6 * r.score))
-        ok = diag_internal(d, (Span){0}, "the evaluator says %.1f, the engine %.1f", e.score, r.score);
+        ok = diag_internal(d, (Span){0}, "the evaluator says %.1f, the engine %.1f", e.score,
+                           r.score);
     if (ok && o->output)
         ok = io_write(d, o->output, text.data ? text.data : "", text.len);
     if (ok && o->placed_svg) {
@@ -86,7 +89,8 @@ static bool plan(Arena *a, Diag *d, const Options *o, const char *path)
     }
     if (ok) {
         print_scores(&e);
-        printf("  bound %.10g  gap %.2f %%\n", r.bound, r.bound > 0 ? 100 * (e.score / r.bound - 1) : 0.0);
+        printf("  bound %.10g  gap %.2f %%\n", r.bound,
+               r.bound > 0 ? 100 * (e.score / r.bound - 1) : 0.0);
     }
     text_free(&text);
     text_free(&picture);

@@ -72,7 +72,8 @@ static uint32_t convs_of(const KgraphNode *v, Conv *convs)
  * memory is compared without rounding: over the common denominator c w h. */
 static uint32_t memory_k(const Conv *v, uint32_t h, uint32_t w, uint32_t c, uint32_t memlimit)
 {
-    double per = (double)v->C * v->R * v->S * w * h + (double)(v->W + v->S - 1) * (v->H + v->R - 1) * c;
+    double per =
+        (double)v->C * v->R * v->S * w * h + (double)(v->W + v->S - 1) * (v->H + v->R - 1) * c;
     double room = (double)memlimit * c * w * h;
     double k = per * v->K / room;
     if (k > v->K)
@@ -86,7 +87,8 @@ static uint32_t memory_k(const Conv *v, uint32_t h, uint32_t w, uint32_t c, uint
 static double memory_of(const Conv *v, uint32_t h, uint32_t w, uint32_t c)
 {
     return ((double)v->C / c * v->R * v->S +
-            (double)(v->W + v->S - 1) / w * (v->H + v->R - 1) / h) * v->K;
+            (double)(v->W + v->S - 1) / w * (v->H + v->R - 1) / h) *
+           v->K;
 }
 
 static bool is_spare(const ContestClass *t, uint32_t h, uint32_t w, uint32_t c)
@@ -121,7 +123,9 @@ static void list_families(Arena *a, ContestClass *t, uint32_t side, uint32_t mem
                 }
                 if (!ok)
                     continue;
-                PackFamily f = {.h = (int32_t)(h * w * (c + 1)), .in = {h, w, c}, .out = {h, w, c},
+                PackFamily f = {.h = (int32_t)(h * w * (c + 1)),
+                                .in = {h, w, c},
+                                .out = {h, w, c},
                                 .spare = is_spare(t, h, w, c)};
                 vec_push(a, &t->families, f);
                 for (uint32_t i = 0; i < t->n_convs; i++)
@@ -164,8 +168,10 @@ static bool shape(const void *self, uint32_t class_index, uint32_t family, doubl
         if (parts[i].memory / k > memory)
             memory = parts[i].memory / k;
     }
-    *result = (PackShape){.w = (int32_t)columns, .h = t->families.data[family].h, .time = time,
-                           .memory = (uint64_t)memory};
+    *result = (PackShape){.w = (int32_t)columns,
+                          .h = t->families.data[family].h,
+                          .time = time,
+                          .memory = (uint64_t)memory};
     return columns < 1u << 24;
 }
 
@@ -180,7 +186,8 @@ ContestModel *contest_model(Arena *a, const Kgraph *g, PackModel *model, PackPro
 {
     ContestModel *m = arena_new(a, ContestModel);
     uint32_t *kernel_of = arena_array(a, uint32_t, g->n_nodes);
-    uint32_t *nodes = arena_array(a, uint32_t, g->n_nodes), *class_of = arena_array(a, uint32_t, g->n_nodes);
+    uint32_t *nodes = arena_array(a, uint32_t, g->n_nodes),
+             *class_of = arena_array(a, uint32_t, g->n_nodes);
     PackEdge *edges = arena_array(a, PackEdge, g->n_edges);
     uint32_t n_kernels = 0, n_classes = 0, n_edges = 0;
     m->classes = arena_array(a, ContestClass, g->n_nodes);
@@ -196,7 +203,8 @@ ContestModel *contest_model(Arena *a, const Kgraph *g, PackModel *model, PackPro
         if (c == n_classes) {
             m->classes[c].formal = *v;
             m->classes[c].n_convs = convs_of(v, m->classes[c].convs);
-            list_families(a, &m->classes[c], g->width > g->height ? g->width : g->height, g->memlimit);
+            list_families(a, &m->classes[c], g->width > g->height ? g->width : g->height,
+                          g->memlimit);
             n_classes++;
         }
         kernel_of[i] = n_kernels;
@@ -209,10 +217,17 @@ ContestModel *contest_model(Arena *a, const Kgraph *g, PackModel *model, PackPro
             edges[n_edges++] = (PackEdge){from, to, 1};
     }
     *model = (PackModel){m, families, shape};
-    *problem = (PackProblem){.model = model, .w = (int32_t)g->width, .h = (int32_t)g->height,
-                             .n_classes = n_classes, .n_kernels = n_kernels, .n_edges = n_edges,
-                             .class_of = class_of, .edges = edges, .time = g->wdeltat,
-                             .wire = g->wlength, .adapter = g->wadapter};
+    *problem = (PackProblem){.model = model,
+                             .w = (int32_t)g->width,
+                             .h = (int32_t)g->height,
+                             .n_classes = n_classes,
+                             .n_kernels = n_kernels,
+                             .n_edges = n_edges,
+                             .class_of = class_of,
+                             .edges = edges,
+                             .time = g->wdeltat,
+                             .wire = g->wlength,
+                             .adapter = g->wadapter};
     *node_of = nodes;
     return m;
 }
@@ -227,15 +242,19 @@ void contest_write(Text *t, const Kgraph *g, const ContestModel *m, const PackPr
         const PackFamily *f = &c->families.data[at->family];
         text_printf(t, "%s = ", v->name);
         if (v->type == KGRAPH_CONV)
-            text_printf(t, "conv( %u %u %u %u %u %u %u %u", v->H, v->W, v->C, v->K, v->R, v->S, v->T, v->U);
+            text_printf(t, "conv( %u %u %u %u %u %u %u %u", v->H, v->W, v->C, v->K, v->R, v->S,
+                        v->T, v->U);
         else
-            text_printf(t, "%s( %u %u %u", v->type == KGRAPH_DBLOCK ? "dblock" : "cblock", v->H, v->W, v->C);
+            text_printf(t, "%s( %u %u %u", v->type == KGRAPH_DBLOCK ? "dblock" : "cblock", v->H,
+                        v->W, v->C);
         text_printf(t, " %u %u", f->in[0], f->in[1]);
         for (uint32_t j = 0; j < c->n_convs; j++)
             text_printf(t, " %u", f->in[2]);
         for (uint32_t j = 0; j < c->n_convs; j++)
-            text_printf(t, " %u", least_k(&c->parts.data[(size_t)at->family * c->n_convs + j],
-                                          c->convs[j].K, at->shape.time));
-        text_printf(t, " )\n%s : place(%d %d %s)\n", v->name, at->x, at->y, at->turned ? "R90" : "R0");
+            text_printf(t, " %u",
+                        least_k(&c->parts.data[(size_t)at->family * c->n_convs + j], c->convs[j].K,
+                                at->shape.time));
+        text_printf(t, " )\n%s : place(%d %d %s)\n", v->name, at->x, at->y,
+                    at->turned ? "R90" : "R0");
     }
 }

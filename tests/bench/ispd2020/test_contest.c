@@ -69,8 +69,16 @@ static void test_published(void)
     Fixture f;
     EvalResult r;
     open_fixture(&f, example);
-    const char *lines[] = {"include \"common.paint\"\n", k4, "k4 : name('k4)\n", at4, "k2 = cblock(56 56 512 4 4 8 8 8 8 32 32 8 19)\r\n",
-                           at2, "\n", k3, "k03 : place( 0 0 R90 )\n", "kmap = union( k2 k3 k4 )\n"};
+    const char *lines[] = {"include \"common.paint\"\n",
+                           k4,
+                           "k4 : name('k4)\n",
+                           at4,
+                           "k2 = cblock(56 56 512 4 4 8 8 8 8 32 32 8 19)\r\n",
+                           at2,
+                           "\n",
+                           k3,
+                           "k03 : place( 0 0 R90 )\n",
+                           "kmap = union( k2 k3 k4 )\n"};
     CU_ASSERT_FATAL(evaluate(&f, solution(&f, lines, 10), &r));
     CU_ASSERT_EQUAL(r.time, 50176);
     CU_ASSERT_EQUAL(r.wire, 517);
@@ -94,7 +102,8 @@ static void test_broken(void)
         {{k4, "k4 : place(370 148 R0)\n", k2, at2, k3, at3}, "leaves the grid"},
         {{k4, "k4 : place(-1 148 R0)\n", k2, at2, k3, at3}, "leaves the grid"},
         {{"k4 = dblock( 56 56 256 1 1 1 1 1 1 1 1 )\n", at4, k2, at2, k3, at3}, "of memory"},
-        {{"k4 = dblock( 56 55 256 4 4 8 8 8 8 64 16 )\n", at4, k2, at2, k3, at3}, "formal argument 2"},
+        {{"k4 = dblock( 56 55 256 4 4 8 8 8 8 64 16 )\n", at4, k2, at2, k3, at3},
+         "formal argument 2"},
         {{"k4 = dblock( 56 56 256 4 4 8 8 8 8 64 )\n", at4, k2, at2, k3, at3}, "takes 11"},
         {{"k4 = dblock( 56 56 256 4 4 8 8 8 8 0 16 )\n", at4, k2, at2, k3, at3}, "1 is the least"},
         {{"k4 = cblock( 56 56 256 4 4 8 8 8 8 64 16 )\n", at4, k2, at2, k3, at3}, "is a dblock"},
@@ -106,7 +115,8 @@ static void test_broken(void)
         {{k4, at4, k2, at2, k3, at3, "k9 : place(0 0 R0)\n"}, "no kernel 'k9'"},
         {{k4, at4, k2, at2, k3, at3, "x : place(0 0 R0)\n"}, "no kernel 'x'"},
         {{k4, "k4 : place(0 148 R0) R90\n", k2, at2, k3, at3}, "unexpected text"},
-        {{"k4 = dblock( 56 56 256 4 4 8 8 8 8 64 16 ) ;\n", at4, k2, at2, k3, at3}, "unexpected text"},
+        {{"k4 = dblock( 56 56 256 4 4 8 8 8 8 64 16 ) ;\n", at4, k2, at2, k3, at3},
+         "unexpected text"},
         {{k4, "k4 : place(0 148 R45)\n", k2, at2, k3, at3}, "expected R0 or R90"},
         {{k4, "k4 : place(0.5 148 R0)\n", k2, at2, k3, at3}, "expected a whole number"},
         {{k4, "k4 : put(0 148 R0)\n", k2, at2, k3, at3}, "expected place or name"},
@@ -130,17 +140,18 @@ static void test_broken(void)
     }
 }
 
-static const char chain[] = "\xef\xbb\xbf(* Solver Parameters\r\ntest=chain\r\nwidth=200\r\nheight=150\r\n"
-                            "wdeltat=1\r\nwlength=20\r\nwadapter=30\r\nmemlimit=24576\r\n*)\r\n"
-                            "input[0] n=[ 28 28 64 ] name='a' name='k0'\r\n"
-                            "dblock[ 1] f=128 h=28 w=28\r\ncblock[2] f=256 h=28 w=28\r\n"
-                            "dblock[3] f=256 h=14 w=14\r\n"
-                            "conv[4] W=14 H=14 R=3 S=3 C=256 K=128 T=1 U=1 name='c4'\r\n"
-                            "output[5] n=[14 14 128]\r\n(* Connectivity *)\r\n"
-                            "input[0]:_ -> dblock[1]:x, shape:[1][2][3]\r\n"
-                            "dblock[ 1]:y->cblock[ 2]:x, shape:[1][2][3]\r\n"
-                            "cblock[2]:y -> dblock[3]:x\r\ndblock[3]:y -> conv[4]:x\r\n"
-                            "cblock[2]:y -> conv[4]:x\r\nconv[4]:y -> output[5]:_";
+static const char chain[] =
+    "\xef\xbb\xbf(* Solver Parameters\r\ntest=chain\r\nwidth=200\r\nheight=150\r\n"
+    "wdeltat=1\r\nwlength=20\r\nwadapter=30\r\nmemlimit=24576\r\n*)\r\n"
+    "input[0] n=[ 28 28 64 ] name='a' name='k0'\r\n"
+    "dblock[ 1] f=128 h=28 w=28\r\ncblock[2] f=256 h=28 w=28\r\n"
+    "dblock[3] f=256 h=14 w=14\r\n"
+    "conv[4] W=14 H=14 R=3 S=3 C=256 K=128 T=1 U=1 name='c4'\r\n"
+    "output[5] n=[14 14 128]\r\n(* Connectivity *)\r\n"
+    "input[0]:_ -> dblock[1]:x, shape:[1][2][3]\r\n"
+    "dblock[ 1]:y->cblock[ 2]:x, shape:[1][2][3]\r\n"
+    "cblock[2]:y -> dblock[3]:x\r\ndblock[3]:y -> conv[4]:x\r\n"
+    "cblock[2]:y -> conv[4]:x\r\nconv[4]:y -> output[5]:_";
 
 static void solve(Fixture *f, const PackOptions *o, PackResult *r, PackProblem *p, EvalResult *e,
                   Text *text)
@@ -174,7 +185,8 @@ static void test_engine(void)
     open_fixture(&f, chain);
     CU_ASSERT_EQUAL(f.g.n_edges, 6);
     for (unsigned i = 0; i < 3; i++) /* alike with any number of threads */
-        solve(&f, &(PackOptions){.seed = 7, .effort = 20, .threads = i + 1}, &r[i], &p, &e, &text[i]);
+        solve(&f, &(PackOptions){.seed = 7, .effort = 20, .threads = i + 1}, &r[i], &p, &e,
+              &text[i]);
     CU_ASSERT_STRING_EQUAL(text[0].data, text[1].data);
     CU_ASSERT_STRING_EQUAL(text[0].data, text[2].data);
     Text timed = {0};
@@ -188,13 +200,19 @@ static void test_engine(void)
 static void test_unreadable(void)
 {
     static const char *const graphs[] = {
-        "conv[1] W=14 H=14 R=1 S=1 C=16 K=16",       /* T is missing */
-        "conv[1] W=14 H=14 R=1 S=1 C=16 K=16 T=x",   "conv[1 W=14",
-        "dblock[1] f=2 h=4 w=4",                     "cblock[1] f=8 h=7 w=8",
-        "dblock[1] f=8 h=4 w=4\ndblock[1] f=8 h=4 w=4", "dblock[1] f=8 h=4 w=4\ndblock[1]:y -> conv[1]:x",
-        "(* width=633",                              "(* width=0 *)",
-        "(* memlimit=-1 *)",                         "dblock[99999999999] f=8 h=4 w=4",
-        "pool[1] f=3",                               "dblock[1] f=8 h=4 w=4 name=''",
+        "conv[1] W=14 H=14 R=1 S=1 C=16 K=16", /* T is missing */
+        "conv[1] W=14 H=14 R=1 S=1 C=16 K=16 T=x",
+        "conv[1 W=14",
+        "dblock[1] f=2 h=4 w=4",
+        "cblock[1] f=8 h=7 w=8",
+        "dblock[1] f=8 h=4 w=4\ndblock[1] f=8 h=4 w=4",
+        "dblock[1] f=8 h=4 w=4\ndblock[1]:y -> conv[1]:x",
+        "(* width=633",
+        "(* width=0 *)",
+        "(* memlimit=-1 *)",
+        "dblock[99999999999] f=8 h=4 w=4",
+        "pool[1] f=3",
+        "dblock[1] f=8 h=4 w=4 name=''",
     };
     for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
         Fixture f;
@@ -235,21 +253,34 @@ static bool listed_shape(const void *self, uint32_t c, uint32_t family, double l
 static void test_keepouts(void)
 {
     Listed l = {.families = {{.h = 4}, {.h = 2}, {.h = 4, .in = {1}, .out = {1}}},
-                .time = {10, 40, 20}, .w = {4, 2, 2}, .n = 3};
+                .time = {10, 40, 20},
+                .w = {4, 2, 2},
+                .n = 3};
     PackModel model = {&l, listed_families, listed_shape};
     uint32_t classes[5] = {0};
     PackEdge edges[4] = {{0, 1, 1}, {1, 2, 1}, {2, 3, 1}, {3, 4, 1}};
     PackRect keepouts[2] = {{0, 0, 6, 6}, {9, 9, 3, 3}};
-    PackProblem p = {.model = &model, .w = 16, .h = 12, .n_classes = 1, .n_kernels = 5, .n_edges = 4,
-                     .n_keepouts = 2, .class_of = classes, .edges = edges, .keepouts = keepouts,
-                     .time = 1, .wire = 0.1, .adapter = 1};
+    PackProblem p = {.model = &model,
+                     .w = 16,
+                     .h = 12,
+                     .n_classes = 1,
+                     .n_kernels = 5,
+                     .n_edges = 4,
+                     .n_keepouts = 2,
+                     .class_of = classes,
+                     .edges = edges,
+                     .keepouts = keepouts,
+                     .time = 1,
+                     .wire = 0.1,
+                     .adapter = 1};
     Arena a = {0};
     PackResult r;
     pack_place(&a, &p, &(PackOptions){.seed = 1, .effort = 20}, &r);
     CU_ASSERT_EQUAL_FATAL(r.status, PACK_PLACED);
     for (uint32_t i = 0; i < 5; i++) {
         const PackPlace *at = &r.places[i];
-        int32_t w = at->turned ? at->shape.h : at->shape.w, h = at->turned ? at->shape.w : at->shape.h;
+        int32_t w = at->turned ? at->shape.h : at->shape.w,
+                h = at->turned ? at->shape.w : at->shape.h;
         CU_ASSERT(at->x >= 0 && at->y >= 0 && at->x + w <= p.w && at->y + h <= p.h);
         for (uint32_t j = 0; j < 2; j++)
             CU_ASSERT(at->x >= keepouts[j].x + keepouts[j].w || keepouts[j].x >= at->x + w ||
@@ -262,12 +293,10 @@ static void test_keepouts(void)
     arena_free(&a);
 }
 
-static const CU_TestInfo tests[] = {{"published score", test_published},
-                                    {"broken solutions", test_broken},
-                                    {"unreadable graphs", test_unreadable},
-                                    {"engine", test_engine},
-                                    {"keep-outs", test_keepouts},
-                                    CU_TEST_INFO_NULL};
+static const CU_TestInfo tests[] = {
+    {"published score", test_published},    {"broken solutions", test_broken},
+    {"unreadable graphs", test_unreadable}, {"engine", test_engine},
+    {"keep-outs", test_keepouts},           CU_TEST_INFO_NULL};
 
 int main(void)
 {
