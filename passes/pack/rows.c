@@ -290,6 +290,70 @@ static void try_groups(Rows *q, double until)
     }
 }
 
+/* One row of kernels that all have the same signature, for every signature and the ladder of
+ * limits: no adapters at all. O(signatures * levels * (kernels + edges)). */
+static void try_uniform(Rows *q, double until)
+{
+    Arena arena = {0};
+    const Search *s = q->s;
+    const PackProblem *p = s->problem;
+    const Class *first = &s->classes[0];
+    uint32_t *family = arena_array(&arena, uint32_t, p->n_classes);
+    Leaf *leaf = arena_array(&arena, Leaf, p->n_classes);
+    int32_t *center = arena_array(&arena, int32_t, q->n),
+            *along = arena_array(&arena, int32_t, p->n_classes);
+    for (uint32_t i = 0; i < first->n && (until <= 0 || pack_now() < until); i++) {
+        const uint32_t *in = first->families[i].in;
+        bool common = true;
+        for (uint32_t c = 0; c < p->n_classes && common; c++)
+            common = class_find(&s->classes[c], in, &family[c]) &&
+                     !memcmp(s->classes[c].families[family[c]].in, in, PACK_SIGNATURE * sizeof *in);
+        double last = -1;
+        for (uint32_t level = 0; common && level < LEVEL_COUNT; level += 4) {
+            double time = 0, wire = 0;
+            bool fits = p->time * s->limits[level] <= q->lowest;
+            if (!fits)
+                break;
+            for (uint32_t c = 0; c < p->n_classes && fits; c++) {
+                PackShape shape;
+                fits = p->model->shape(p->model->self, c, family[c], s->limits[level], &shape);
+                bool turned = fits && (shape.h > p->h || (shape.h < shape.w && shape.w <= p->h));
+                fits = fits && (turned ? shape.w : shape.h) <= p->h;
+                leaf[c] = (Leaf){family[c], turned, shape.time, shape.w, shape.h};
+                along[c] = turned ? shape.h : shape.w;
+                time = fits && shape.time > time ? shape.time : time;
+            }
+            if (!fits || time == last)
+                continue;
+            last = time;
+            int32_t at = 0;
+            for (uint32_t k = 0; k < q->n && at <= p->w; k++) {
+                int32_t w = along[p->class_of[s->order[k]]];
+                center[s->order[k]] = 2 * at + w;
+                at += w;
+            }
+            if (at > p->w)
+                continue;
+            for (uint32_t e = 0; e < p->n_edges; e++)
+                wire += p->edges[e].weight * abs(center[p->edges[e].from] - center[p->edges[e].to]);
+            if (p->time * time + p->wire * wire / 2 >= q->lowest)
+                continue;
+            int32_t unused = (int32_t)q->n;
+            for (uint32_t k = 0; k < q->n; k++) {
+                uint32_t kernel = s->order[k];
+                const Leaf *l = &leaf[p->class_of[kernel]];
+                q->state->leaves[kernel] = *l;
+                q->state->nodes[kernel] = (Node){.parent = -1, .child = {-1, -1}};
+                q->state->nodes[kernel].w = l->turned ? l->h : l->w;
+                q->state->nodes[kernel].h = l->turned ? l->w : l->h;
+                q->list[k] = (int32_t)kernel;
+            }
+            finish(q, join_range(q->state, &unused, q->list, q->n, false), level, 1);
+        }
+    }
+    arena_free(&arena);
+}
+
 static int compare_states(const void *a, const void *b)
 {
     const State *x = *(State *const *)a, *y = *(State *const *)b;
@@ -339,8 +403,10 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
         if (level >= 3 && level < LEVEL_COUNT + 3)
             try_level(&q, level - 3);
     }
-    if (p->adapter > 0)
+    if (p->adapter > 0) {
         try_groups(&q, seconds > 0 ? begin + 2 * seconds : 0);
+        try_uniform(&q, seconds > 0 ? begin + 3 * seconds : 0);
+    }
     n_starts = 0;
     for (uint32_t r = 0; r <= MAX_ROWS && n_starts < max; r++)
         if (q.has[r])
