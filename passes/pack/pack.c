@@ -8,7 +8,7 @@
  * longer runs (successive halving, Jamieson and Talwalkar, AISTATS 2016), so that temperatures
  * fit the problem without being told. Ways are judged by where they end, not by the best they
  * have seen: the start may be better than anything a promising way finds in so short a time.
- * The last round cools what is best of all. */
+ * One task a round begins at another start, warm. The last round cools what is best of all. */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -172,10 +172,13 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         state_copy(best, starts[0], s.n);
     }
     for (unsigned number = 0; number < ROUNDS && n_starts; number++) {
-        if (number == 0)
+        if (number == 0) {
             plan_first(round, &scratch, starts, n_starts, &rng);
-        else
+        } else {
             plan_next(round, last, number, best, &scratch, &rng);
+            if (number + 1 < ROUNDS && number < n_starts && may_use_curves(&s))
+                add_task(round, &scratch, starts[number], (Way){true, 0.3 / s.n, COLD}, &rng);
+        }
         uint32_t at_once = threads < round->n ? threads : round->n;
         double left = o->seconds - (pack_now() - begin), rest = 0;
         if (o->seconds > 0 && left <= 0)
