@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/pack/bound.c - a proved lower bound of the score.
+ *
+ * Let a placement have its slowest kernel at time t. Every kernel then has a shape with time
+ * at most t, so
+ *   - the least areas of such shapes, summed, fit the free grid: t >= t0, the least time for
+ *     which they do (and for which every kernel has a shape that fits the grid at all);
+ *   - boxes that do not overlap have centres at least half the sum of their extents apart in x
+ *     or in y, so an edge is at least as long as half the sum of the least sides s(t) of both.
+ * Hence score >= min over t >= t0 of time * t + wire * sum weight * (s_a(t) + s_b(t)) / 2. Both
+ * least areas and least sides fall with t: over an interval [a, b] the value is at least that
+ * of time at a and wire at b; intervals are halved until this is near the minimum. Least sides
+ * are over all families, spare ones included, so that nothing rests on which of them are kept
+ * for the search. Adapters count as none. */
+#include "passes/pack/search.h"
+
+#define MOST_TIME 1e18 /* nothing takes longer */
+
+typedef struct Least {
+    double area, wire;
+    bool possible;
+} Least;
+
+typedef struct Bound {
+    Arena arena;
+    const PackProblem *p;
+    double *degree; /* sum of the weights of edges at kernels, by class */
+    uint32_t *count;
+    double lowest; /* the least value found at any time */
+} Bound;
+
+/* The least area and side of a class's shapes that fit the grid; false if there is none. */
+static bool class_least(const PackProblem *p, uint32_t c, double limit, double *area, int32_t *side)
+{
+    int32_t longer = p->w > p->h ? p->w : p->h, shorter = p->w > p->h ? p->h : p->w;
+    const PackFamily *families;
+    uint32_t n = p->model->families(p->model->self, c, &families);
+    *area = 1e300;
+    *side = INT32_MAX;
+    for (uint32_t f = 0; f < n; f++) {
+        PackShape s;
+        if (!p->model->shape(p->model->self, c, f, limit, &s))
+            continue;
+        int32_t large = s.w > s.h ? s.w : s.h, small = s.w > s.h ? s.h : s.w;
+        if (large > longer || small > shorter)
+            continue;
+        if ((double)s.w * s.h < *area)
+            *area = (double)s.w * s.h;
+        if (small < *side)
+            *side = small;
+    }
+    return *side < INT32_MAX;
+}
+
+bool bound_has_shape(const PackProblem *p, uint32_t kernel)
+{
+    double area;
+    int32_t side;
+    return class_least(p, p->class_of[kernel], MOST_TIME, &area, &side);
+}
+
+static Least least_at(const Bound *b, double limit)
+{
+    const PackProblem *p = b->p;
+    Least r = {.possible = true};
+    for (uint32_t c = 0; c < p->n_classes; c++) {
+        double area;
+        int32_t side;
+        if (b->count[c] == 0)
+            continue;
+        if (!class_least(p, c, limit, &area, &side)) {
+            r.possible = false;
+            return r;
+        }
+        r.area += area * b->count[c];
+        r.wire += b->degree[c] * side / 2;
+    }
+    return r;
+}
+
+static void bound_init(Bound *b, const PackProblem *p)
+{
+    *b = (Bound){.p = p, .lowest = 1e300};
+    b->degree = arena_array(&b->arena, double, p->n_classes);
+    b->count = arena_array(&b->arena, uint32_t, p->n_classes);
+    for (uint32_t k = 0; k < p->n_kernels; k++)
+        b->count[p->class_of[k]]++;
+    for (uint32_t e = 0; e < p->n_edges; e++) {
+        b->degree[p->class_of[p->edges[e].from]] += p->edges[e].weight;
+        b->degree[p->class_of[p->edges[e].to]] += p->edges[e].weight;
+    }
+}
+
+static double least_time(const Bound *b)
+{
+    const PackProblem *p = b->p;
+    /* Keep-outs may overlap each other: the largest one is surely lost, no more is. */
+    double space = (double)p->w * p->h, lost = 0;
+    for (uint32_t i = 0; i < p->n_keepouts; i++) {
+        PackRect r = p->keepouts[i];
+        int32_t x1 = r.x + r.w < p->w ? r.x + r.w : p->w;
+        int32_t y1 = r.y + r.h < p->h ? r.y + r.h : p->h;
+        int32_t x0 = r.x > 0 ? r.x : 0, y0 = r.y > 0 ? r.y : 0;
+        if (x1 > x0 && y1 > y0 && (double)(x1 - x0) * (y1 - y0) > lost)
+            lost = (double)(x1 - x0) * (y1 - y0);
+    }
+    space -= lost;
+    double low = 0, high = 1;
+    for (;; low = high, high *= 8) {
+        Least l = least_at(b, high);
+        if (l.possible && l.area <= space)
+            break;
+        if (high > MOST_TIME)
+            return -1;
+    }
+    while (high > low * 1.0002 + 1e-9) {
+        double mid = (low + high) / 2;
+        Least l = least_at(b, mid);
+        if (l.possible && l.area <= space)
+            high = mid;
+        else
+            low = mid;
+    }
+    return low;
+}
+
+double bound_least_time(const PackProblem *p)
+{
+    Bound b;
+    bound_init(&b, p);
+    double result = least_time(&b);
+    arena_free(&b.arena);
+    return result;
+}
+
+static double lower(Bound *b, double t0, double t1, double wire1, unsigned depth)
+{
+    const PackProblem *p = b->p;
+    double value = p->time * t0 + p->wire * wire1;
+    if (depth == 0 || value >= b->lowest * 0.999)
+        return value;
+    double mid = (t0 + t1) / 2, wire = least_at(b, mid).wire;
+    if (p->time * mid + p->wire * wire < b->lowest)
+        b->lowest = p->time * mid + p->wire * wire;
+    double left = lower(b, t0, mid, wire, depth - 1);
+    double right = lower(b, mid, t1, wire1, depth - 1);
+    return left < right ? left : right;
+}
+
+double pack_bound(const PackProblem *p)
+{
+    Bound b;
+    bound_init(&b, p);
+    double t0 = least_time(&b), result = 0;
+    if (t0 >= 0 && p->wire == 0) {
+        result = p->time * t0;
+    } else if (t0 >= 0) {
+        /* From t1 on the slowest kernel alone costs more than t0 with its wire. */
+        double first = t0 * 1.0003 + 1e-9, wire = least_at(&b, first).wire;
+        b.lowest = p->time * first + p->wire * wire;
+        double t1 = b.lowest / p->time;
+        result = lower(&b, t0, t1, least_at(&b, t1).wire, 12);
+        if (p->time * t1 < result)
+            result = p->time * t1;
+    }
+    arena_free(&b.arena);
+    return result;
+}

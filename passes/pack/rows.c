@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/pack/rows.c - the constructive start: kernels in order of the data in rows that run
+ * to and fro, by dynamic programming over the order: for a time limit and a number of rows the
+ * splits with the least sum of row heights, where the kernels of a row take their narrowest
+ * shapes for its height. A ladder of limits is tried, finely near the best. For a limit
+ * O(side * n + n * kernels in a row * (log side + rows)). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "passes/pack/search.h"
+
+enum { MAX_ROWS = 24, MAX_FOR_MIDDLE = 300 };
+
+static int32_t join(State *t, int32_t *unused, int32_t a, int32_t b, bool stacked)
+{
+    if (a < 0)
+        return b;
+    int32_t v = (*unused)++;
+    t->nodes[v] = (Node){.parent = -1, .child = {a, b}, .stacked = stacked, .align = 1};
+    t->nodes[a].parent = t->nodes[b].parent = v;
+    return v;
+}
+
+/* Nodes first .. first + count as a balanced tree. */
+static int32_t join_range(State *t, int32_t *unused, const int32_t *nodes, uint32_t count,
+                          bool stacked)
+{
+    if (count == 1)
+        return nodes[0];
+    int32_t a = join_range(t, unused, nodes, count / 2, stacked);
+    int32_t b = join_range(t, unused, nodes + count / 2, count - count / 2, stacked);
+    return join(t, unused, a, b, stacked);
+}
+
+/* Two rows over each other of least width for kernels begin .. end. */
+typedef struct Pair {
+    int32_t width, h; /* of the first row */
+    uint32_t split;
+} Pair;
+
+typedef struct Rows {
+    Search *s;
+    uint32_t n;
+    int32_t *prefix; /* widths of kernels before i in the order, at every height */
+    int32_t *height; /* of rows that end before j, by the row's first kernel and length */
+    uint32_t longest;
+    int32_t *best; /* least height of r rows up to kernel i */
+    uint32_t *from;
+    int32_t *list;
+    uint32_t *count; /* of kernels, by class */
+    Pair *pairs[2];
+    State *state, *kept[MAX_ROWS + 1];
+    uint32_t kept_level[MAX_ROWS + 1];
+    bool has[MAX_ROWS + 1];
+    double lowest;
+} Rows;
+
+enum { TOO_HIGH = 1 << 28 };
+
+static int32_t row_width(const Rows *q, uint32_t begin, uint32_t end, int32_t h)
+{
+    const int32_t *at = q->prefix + (size_t)h * (q->n + 1);
+    return at[end] - at[begin];
+}
+
+/* The least height at which kernels begin .. end fit beside each other; TOO_HIGH if none. */
+static int32_t row_height(const Rows *q, uint32_t begin, uint32_t end, int32_t least)
+{
+    const PackProblem *p = q->s->problem;
+    int32_t low = least, high = p->h;
+    if (least > p->h || row_width(q, begin, end, high) > p->w)
+        return TOO_HIGH;
+    while (low < high) {
+        int32_t mid = (low + high) / 2;
+        if (row_width(q, begin, end, mid) <= p->w)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low;
+}
+
+/* Kernels begin .. end of the order side by side, in their narrowest shapes for a height. */
+static int32_t build_row(Rows *q, const Curve *curves, uint32_t begin, uint32_t end, int32_t h,
+                         bool backwards, int32_t *unused)
+{
+    const Search *s = q->s;
+    State *t = q->state;
+    for (uint32_t i = begin; i < end; i++) {
+        uint32_t k = s->order[i];
+        const Curve *c = &curves[s->problem->class_of[k]];
+        const Leaf *leaf = &c->points[c->point[h]];
+        t->leaves[k] = *leaf;
+        t->nodes[k] = (Node){.parent = -1, .child = {-1, -1}};
+        t->nodes[k].w = leaf->turned ? leaf->h : leaf->w;
+        t->nodes[k].h = leaf->turned ? leaf->w : leaf->h;
+        q->list[backwards ? end - 1 - i : i - begin] = (int32_t)k;
+    }
+    return join_range(t, unused, q->list, end - begin, false);
+}
+
+static void finish(Rows *q, int32_t root, uint32_t level, uint32_t slot)
+{
+    State *t = q->state;
+    t->root = root;
+    t->nodes[root].parent = -1;
+    t->limit = q->s->limits[level];
+    tree_size_all(t);
+    tree_measure(q->s, t);
+    if (q->has[slot] && t->cost >= q->kept[slot]->cost)
+        return;
+    state_copy(q->kept[slot], t, q->n);
+    q->kept_level[slot] = level;
+    q->has[slot] = true;
+    if (t->over == 0 && t->cost < q->lowest)
+        q->lowest = t->cost;
+}
+
+static void build(Rows *q, uint32_t rows, uint32_t level, const Curve *curves)
+{
+    int32_t unused = (int32_t)q->n, nodes[MAX_ROWS];
+    for (uint32_t row = rows, end = q->n; row-- > 0;) {
+        uint32_t begin = q->from[(size_t)(row + 1) * (q->n + 1) + end];
+        int32_t h = q->height[(size_t)begin * q->longest + (end - begin - 1)];
+        nodes[row] = build_row(q, curves, begin, end, h, row % 2, &unused);
+        end = begin;
+    }
+    finish(q, join_range(q->state, &unused, nodes, rows, true), level, rows);
+}
+
+static Pair pair_rows(const Rows *q, uint32_t begin, uint32_t end)
+{
+    int32_t total = q->s->problem->h;
+    Pair best = {.width = begin == end ? 0 : TOO_HIGH, .split = end};
+    for (uint32_t m = begin + 1; m < end; m++) {
+        int32_t low = 1, high = total - 1;
+        while (low < high) { /* the first row gets narrower with h, the second wider */
+            int32_t mid = (low + high) / 2;
+            if (row_width(q, begin, m, mid) <= row_width(q, m, end, total - mid))
+                high = mid;
+            else
+                low = mid + 1;
+        }
+        for (int32_t h = low > 1 ? low - 1 : low; h <= low; h++) {
+            int32_t a = row_width(q, begin, m, h), b = row_width(q, m, end, total - h);
+            if ((a > b ? a : b) < best.width)
+                best = (Pair){a > b ? a : b, h, m};
+        }
+    }
+    return best;
+}
+
+static int32_t build_pair(Rows *q, const Curve *curves, uint32_t begin, uint32_t end, Pair pair,
+                          bool backwards, int32_t *unused)
+{
+    int32_t a = build_row(q, curves, begin, pair.split, pair.h, backwards, unused);
+    int32_t b =
+        build_row(q, curves, pair.split, end, q->s->problem->h - pair.h, !backwards, unused);
+    return join(q->state, unused, a, b, true);
+}
+
+/* One row in the middle, over the whole height, where kernels are narrowest and wires shortest,
+ * and two rows over each other for the rest on its left and right; the widest middle that
+ * fits. */
+static void try_middle(Rows *q, uint32_t level, const Curve *curves)
+{
+    const PackProblem *p = q->s->problem;
+    uint32_t n = q->n, best_i = n + 1, best_j = 0;
+    double best = 1e300;
+    for (uint32_t i = 0; i <= n; i++) {
+        q->pairs[0][i] = pair_rows(q, 0, i);
+        q->pairs[1][i] = pair_rows(q, i, n);
+    }
+    for (uint32_t i = 0; i <= n; i++)
+        for (uint32_t j = i + 1; j <= n; j++) {
+            int32_t row = row_width(q, i, j, p->h);
+            int32_t pairs = q->pairs[0][i].width + q->pairs[1][j].width;
+            if (pairs >= TOO_HIGH || pairs + row > p->w)
+                continue;
+            /* Edges run along the rows, some over others, and from row to row. */
+            double wire = (double)(row + 2 * pairs) * (p->n_edges + 1) / n +
+                          0.75 * p->h * ((i > 0) + (j < n));
+            if (wire >= best)
+                continue;
+            best = wire;
+            best_i = i;
+            best_j = j;
+        }
+    if (best_i > n)
+        return;
+    int32_t unused = (int32_t)n, parts[3];
+    uint32_t n_parts = 0;
+    if (best_i > 0)
+        parts[n_parts++] = build_pair(q, curves, 0, best_i, q->pairs[0][best_i], true, &unused);
+    parts[n_parts++] = build_row(q, curves, best_i, best_j, p->h, false, &unused);
+    if (best_j < n)
+        parts[n_parts++] = build_pair(q, curves, best_j, n, q->pairs[1][best_j], false, &unused);
+    finish(q, join_range(q->state, &unused, parts, n_parts, false), level, 0);
+}
+
+static bool try_curves(Rows *q, uint32_t level, const Curve *curves)
+{
+    const Search *s = q->s;
+    const PackProblem *p = s->problem;
+    uint32_t n = q->n;
+    double area = 0;
+    for (uint32_t c = 0; c < p->n_classes; c++) {
+        int32_t least = INT32_MAX;
+        for (int32_t h = 1; h <= p->h; h++)
+            if (curves[c].across[h] < EXTENT_NONE && h * curves[c].across[h] < least)
+                least = h * curves[c].across[h];
+        if (least == INT32_MAX)
+            return false;
+        area += (double)least * q->count[c];
+    }
+    if (area > (double)p->w * p->h)
+        return false;
+    for (int32_t h = 0; h <= p->h; h++) {
+        int32_t *at = q->prefix + (size_t)h * (n + 1);
+        for (uint32_t i = 0; i < n; i++)
+            at[i + 1] = at[i] + curves[p->class_of[s->order[i]]].across[h];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t h = 1;
+        for (uint32_t len = 1; len <= q->longest; len++) {
+            h = h < TOO_HIGH && i + len <= n ? row_height(q, i, i + len, h) : TOO_HIGH;
+            q->height[(size_t)i * q->longest + len - 1] = h;
+        }
+    }
+    bool any = false;
+    for (uint32_t r = 0; r <= MAX_ROWS; r++) {
+        for (uint32_t j = 0; j <= n; j++) {
+            int32_t *best = &q->best[(size_t)r * (n + 1) + j];
+            *best = r == 0 && j == 0 ? 0 : TOO_HIGH;
+            for (uint32_t len = 1; r > 0 && len <= j && len <= q->longest; len++) {
+                int32_t h = q->height[(size_t)(j - len) * q->longest + len - 1];
+                if (h == TOO_HIGH)
+                    break;
+                int32_t sum = q->best[(size_t)(r - 1) * (n + 1) + j - len] + h;
+                if (sum < *best) {
+                    *best = sum;
+                    q->from[(size_t)r * (n + 1) + j] = j - len;
+                }
+            }
+        }
+        if (q->best[(size_t)r * (n + 1) + n] > p->h)
+            continue;
+        any = true;
+        build(q, r, level, curves);
+    }
+    if (n <= MAX_FOR_MIDDLE)
+        try_middle(q, level, curves);
+    return any;
+}
+
+static bool try_level(Rows *q, uint32_t level)
+{
+    return try_curves(q, level, search_curves(q->s, level));
+}
+
+static void try_group(Rows *q, const uint32_t *group, double until)
+{
+    Arena arena = {0};
+    const Search *s = q->s;
+    for (uint32_t level = 0; level < LEVEL_COUNT; level += 8) {
+        if (s->problem->time * s->limits[level] > q->lowest || (until > 0 && pack_now() > until))
+            break;
+        ArenaMark mark = arena_mark(&arena);
+        try_curves(q, level, curves_make(s, &arena, s->limits[level], group));
+        arena_rewind(&arena, mark);
+    }
+    arena_free(&arena);
+}
+
+/* Where adapters weigh: rows of kernels that agree in all components but the last, for every
+ * such group that all classes have, until a looser limit cannot pay. */
+static void try_groups(Rows *q, double until)
+{
+    const Search *s = q->s;
+    const Class *first = &s->classes[0];
+    for (uint32_t i = 0; i < first->n; i++) {
+        const uint32_t *group = first->families[first->by_key[i]].in;
+        uint32_t begin, common = 1;
+        if (i > 0 && first->keys[i] >> 20 == first->keys[i - 1] >> 20)
+            continue;
+        for (uint32_t c = 0; c < s->problem->n_classes && common; c++)
+            common = class_group(&s->classes[c], group, &begin);
+        if (common)
+            try_group(q, group, until);
+    }
+}
+
+/* One row of kernels that all have the same signature, for every signature and the ladder of
+ * limits: no adapters at all. O(signatures * levels * (kernels + edges)). */
+static void try_uniform(Rows *q, double until)
+{
+    Arena arena = {0};
+    const Search *s = q->s;
+    const PackProblem *p = s->problem;
+    const Class *first = &s->classes[0];
+    uint32_t *family = arena_array(&arena, uint32_t, p->n_classes);
+    Leaf *leaf = arena_array(&arena, Leaf, p->n_classes);
+    int32_t *center = arena_array(&arena, int32_t, q->n),
+            *along = arena_array(&arena, int32_t, p->n_classes);
+    for (uint32_t i = 0; i < first->n && (until <= 0 || pack_now() < until); i++) {
+        const uint32_t *in = first->families[i].in;
+        bool common = true;
+        for (uint32_t c = 0; c < p->n_classes && common; c++)
+            common = class_find(&s->classes[c], in, &family[c]) &&
+                     !memcmp(s->classes[c].families[family[c]].in, in, PACK_SIGNATURE * sizeof *in);
+        double last = -1;
+        for (uint32_t level = 0; common && level < LEVEL_COUNT; level += 4) {
+            double time = 0, wire = 0;
+            bool fits = p->time * s->limits[level] <= q->lowest;
+            if (!fits)
+                break;
+            for (uint32_t c = 0; c < p->n_classes && fits; c++) {
+                PackShape shape;
+                fits = p->model->shape(p->model->self, c, family[c], s->limits[level], &shape);
+                bool turned = fits && (shape.h > p->h || (shape.h < shape.w && shape.w <= p->h));
+                fits = fits && (turned ? shape.w : shape.h) <= p->h;
+                leaf[c] = (Leaf){family[c], turned, shape.time, shape.w, shape.h};
+                along[c] = turned ? shape.h : shape.w;
+                time = fits && shape.time > time ? shape.time : time;
+            }
+            if (!fits || time == last)
+                continue;
+            last = time;
+            int32_t at = 0;
+            for (uint32_t k = 0; k < q->n && at <= p->w; k++) {
+                int32_t w = along[p->class_of[s->order[k]]];
+                center[s->order[k]] = 2 * at + w;
+                at += w;
+            }
+            if (at > p->w)
+                continue;
+            for (uint32_t e = 0; e < p->n_edges; e++)
+                wire += p->edges[e].weight * abs(center[p->edges[e].from] - center[p->edges[e].to]);
+            if (p->time * time + p->wire * wire / 2 >= q->lowest)
+                continue;
+            int32_t unused = (int32_t)q->n;
+            for (uint32_t k = 0; k < q->n; k++) {
+                uint32_t kernel = s->order[k];
+                const Leaf *l = &leaf[p->class_of[kernel]];
+                q->state->leaves[kernel] = *l;
+                q->state->nodes[kernel] = (Node){.parent = -1, .child = {-1, -1}};
+                q->state->nodes[kernel].w = l->turned ? l->h : l->w;
+                q->state->nodes[kernel].h = l->turned ? l->w : l->h;
+                q->list[k] = (int32_t)kernel;
+            }
+            finish(q, join_range(q->state, &unused, q->list, q->n, false), level, 1);
+        }
+    }
+    arena_free(&arena);
+}
+
+static int compare_states(const void *a, const void *b)
+{
+    const State *x = *(State *const *)a, *y = *(State *const *)b;
+    if ((x->over > 0) != (y->over > 0))
+        return x->over > 0 ? 1 : -1;
+    return x->cost < y->cost ? -1 : x->cost > y->cost;
+}
+
+uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double seconds)
+{
+    Arena scratch = {0};
+    const PackProblem *p = s->problem;
+    uint32_t n = s->n, n_starts = 0;
+    double begin = pack_now();
+    Rows q = {.s = s, .n = n, .longest = n < (uint32_t)p->w ? n : (uint32_t)p->w, .lowest = 1e300};
+    q.prefix = arena_array(&scratch, int32_t, ((size_t)p->h + 1) * (n + 1));
+    q.height = arena_array(&scratch, int32_t, (size_t)n * q.longest);
+    q.best = arena_array(&scratch, int32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
+    q.from = arena_array(&scratch, uint32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
+    q.state = state_create(&scratch, n);
+    for (unsigned i = 0; i < 2; i++)
+        q.pairs[i] = arena_array(&scratch, Pair, (size_t)n + 1);
+    q.count = arena_array(&scratch, uint32_t, p->n_classes);
+    for (uint32_t k = 0; k < n; k++)
+        q.count[p->class_of[k]]++;
+    q.list = arena_array(&scratch, int32_t, n);
+    for (uint32_t r = 0; r <= MAX_ROWS; r++)
+        q.kept[r] = state_create(a, n);
+    uint32_t tried = 0;
+    for (uint32_t level = 0, step = n <= MAX_FOR_MIDDLE ? 1 : 4; level < LEVEL_COUNT;
+         level += step) {
+        if (p->time * s->limits[level] > q.lowest ||
+            (n_starts > 0 && seconds > 0 && pack_now() - begin > seconds))
+            break;
+        if (try_level(&q, level))
+            n_starts = 1;
+        if (++tried > 60)
+            step += 1 + step / 8;
+    }
+    uint32_t near =
+        MAX_ROWS + 1; /* the best of all, refined; a kept level is never left for a worse one */
+    for (uint32_t r = 0; r <= MAX_ROWS; r++)
+        if (q.has[r] && (near > MAX_ROWS || q.kept[r]->cost < q.kept[near]->cost))
+            near = r;
+    for (uint32_t i = 0; near <= MAX_ROWS && i < 7; i++) {
+        uint32_t level = q.kept_level[near] + i;
+        if (level >= 3 && level < LEVEL_COUNT + 3)
+            try_level(&q, level - 3);
+    }
+    if (p->adapter > 0) {
+        try_groups(&q, seconds > 0 ? begin + 2 * seconds : 0);
+        try_uniform(&q, seconds > 0 ? begin + 3 * seconds : 0);
+    }
+    n_starts = 0;
+    for (uint32_t r = 0; r <= MAX_ROWS && n_starts < max; r++)
+        if (q.has[r])
+            starts[n_starts++] = q.kept[r];
+    if (n_starts)
+        qsort(starts, n_starts, sizeof(State *), compare_states);
+    arena_free(&scratch);
+    return n_starts;
+}

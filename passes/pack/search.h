@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/pack/search.h - what the parts of the engine share; nobody else includes it.
+ *
+ * A placement is a slicing tree (Otten, DAC 1982; Wong and Liu, DAC 1986): leaves are kernels,
+ * an inner node puts its two children beside or on top of each other and aligns the shorter
+ * one. Boxes follow from the leaves' shapes bottom-up, positions top-down. */
+#ifndef WSEC_PASSES_PACK_SEARCH_H
+#define WSEC_PASSES_PACK_SEARCH_H
+
+#include <pthread.h>
+
+#include "ir/support/rng.h"
+#include "passes/pack/pack.h"
+
+typedef struct Class {
+    const PackFamily *families;
+    uint32_t n;
+    uint32_t *lean; /* families that are not spare */
+    uint32_t n_lean;
+    uint64_t *keys;   /* of all families by signature `in`, ascending */
+    uint32_t *by_key; /* the families in that order */
+} Class;
+
+typedef struct Leaf {
+    uint32_t family;
+    bool turned;
+    double time;
+    int32_t w, h; /* before turning */
+} Leaf;
+
+/* Least extent across for extents 0 .. side along, for every class at one time limit. Kernels
+ * may be turned, so one array serves for both directions. */
+typedef struct Curve {
+    int16_t *across;
+    uint16_t *point; /* of the shape whose height is at most the index */
+    Leaf *points;
+} Curve;
+
+typedef struct Level {
+    Curve *curves; /* by class; NULL until asked for */
+} Level;
+
+enum { LEVEL_COUNT = 2600, EXTENT_NONE = 16000 };
+
+typedef struct Search {
+    Arena arena; /* guarded by `lock` once tasks run */
+    const PackProblem *problem;
+    uint32_t n;   /* kernels */
+    int32_t side; /* curves go that far: somewhat beyond the grid */
+    Class *classes;
+    uint32_t *edge_begin, *edge_of; /* edges at a kernel */
+    uint32_t *order;                /* kernels, producers before consumers */
+    double limits[LEVEL_COUNT];     /* time limits of the levels, ascending */
+    Level levels[LEVEL_COUNT];
+    pthread_mutex_t lock;
+} Search;
+
+typedef struct Node {
+    int32_t parent, child[2]; /* -1: none */
+    int32_t w, h, x, y;
+    bool stacked;  /* children on top of each other, else side by side */
+    uint8_t align; /* of the shorter child: 0 low, 1 middle, 2 high */
+} Node;
+
+typedef struct State {
+    double limit;
+    double time, wire, adapters;
+    double score;
+    double over;   /* by how much of the grid it is too large; 0 if it fits */
+    double charge; /* what part of the score is paid for being over by the whole grid */
+    double cost;   /* score * (1 + charge * over) */
+    int32_t root;
+    Leaf *leaves; /* by kernel */
+    Node *nodes;  /* leaves first */
+} State;
+
+State *state_create(Arena *a, uint32_t n);
+void state_copy(State *to, const State *from, uint32_t n);
+
+/* How long a run may go on. */
+typedef struct Budget {
+    double steps;   /* 0: no limit */
+    double seconds; /* 0: no limit */
+} Budget;
+
+/* bound.c: a time just below which the areas do not fit; -1 if they never do. */
+double bound_least_time(const PackProblem *p);
+bool bound_has_shape(const PackProblem *p, uint32_t kernel);
+
+/* levels.c */
+bool search_init(Search *s, const PackProblem *p, double least_time);
+void search_finish(Search *s);
+const Curve *search_curves(Search *s, uint32_t level);
+uint32_t search_level(const Search *s, double limit); /* the last level at or below it */
+/* Families that agree with `in` in all but the last component: a range of by_key. */
+uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first);
+/* Curves of all families, or of a group only. */
+Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group);
+/* A family with the signature `in`, or the nearest in its last component that agrees in the
+ * others; false if there is none. */
+bool class_find(const Class *c, const uint32_t *in, uint32_t *family);
+
+/* tree.c */
+typedef struct Curves Curves; /* curves of a tree's nodes at a level */
+Curves *curves_create(Arena *a, const Search *s);
+void tree_size_all(State *t);
+void tree_measure(const Search *s, State *t); /* positions, wire, adapters, score, cost */
+bool leaf_set(const Search *s, State *t, uint32_t kernel, uint32_t family, bool turned);
+
+/* Marks, by node: what has changed below it. */
+typedef struct Marks {
+    uint32_t stamp, *of;
+} Marks;
+void tree_mark(Marks *m, const State *t, int32_t node);
+void tree_size_marked(const Marks *m, State *t);
+double curves_update(Search *s, Curves *c, const Marks *m, State *t, uint32_t level);
+void curves_keep(Curves *c);
+void curves_undo(Curves *c);
+
+/* rows.c: rows of kernels in order, the best for every number of rows, best first. */
+uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double seconds);
+
+/* anneal.c */
+typedef struct Anneal {
+    bool by_curves;
+    double hot, cold; /* temperatures, parts of the score at the start */
+    uint64_t seed;
+    Budget budget;
+    const State *start;
+    State *best; /* of the right size; result */
+    double late; /* result: the least cost of the last quarter that fits */
+} Anneal;
+void anneal_run(Search *s, Anneal *a);
+
+/* polish.c: shifts kernels and subtrees where they are free to, for shorter wire. */
+void polish(const Search *s, const State *t, PackPlace *places, double *wire);
+
+double pack_now(void); /* seconds of a clock that does not jump */
+
+#endif
