@@ -8,4 +8,5 @@ mkdir -p "$out"
 "$bin/wsec" --version >/dev/null # in the file cache
 "$bin/wsec" "$root/examples/lenet.dsl" --machine wse2 --verify-each \
     --weights "$root/examples/weights/lenet.safetensors" -o "$out/lenet.wse"
-times | tail -n 1 # of the commands above
+times >"$out/lenet.times" # of this shell, then of the commands above
+tail -n 1 "$out/lenet.times"
