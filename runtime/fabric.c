@@ -234,10 +234,10 @@ static void check_machine(Builder *b)
     }
     if (!good)
         check_fail(b->d, CHECK_MACHINE, "a width, factor or bandwidth is out of range");
-    if (m->hop + (uint64_t)m->ramp < 1 || m->hop > 1u << 16 || m->ramp > 1u << 16 ||
-        m->setup > 1u << 16 || m->setup_loop > 1u << 16 || m->latency > 1u << 16)
+    if (m->hop < 1 || m->hop > 1u << 16 || m->ramp > 1u << 16 || m->setup > 1u << 16 ||
+        m->setup_loop > 1u << 16 || m->latency > 1u << 16)
         check_fail(b->d, CHECK_MACHINE,
-                   "hop %" PRIu32 ", ramp %" PRIu32 ", set-up %" PRIu32 " + %" PRIu32
+                   "hop %" PRIu32 " (at least 1), ramp %" PRIu32 ", set-up %" PRIu32 " + %" PRIu32
                    ", latency %" PRIu32,
                    m->hop, m->ramp, m->setup, m->setup_loop, m->latency);
 }

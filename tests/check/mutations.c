@@ -10,9 +10,9 @@ static void add_route(Image *m, uint32_t x, uint32_t y, uint32_t color, Side in,
     m->routes[m->n_routes++] = (RouteRect){{x, y, 1, 1, 1, 1}, color, in, 1u << out, 0};
 }
 
-static void links_without_delay(Image *m)
+static void hops_without_delay(Image *m)
 {
-    m->machine.hop = m->machine.ramp = 0;
+    m->machine.hop = 0;
 }
 
 static void a_wafer_of_no_rows(Image *m)
@@ -429,7 +429,7 @@ static void a_ring_too_small_for_the_long_way(Image *m)
 }
 
 const Mutation mutations[] = {
-    {CHECK_MACHINE, "links without delay", matvec_image, links_without_delay},
+    {CHECK_MACHINE, "hops without delay", matvec_image, hops_without_delay},
     {CHECK_MACHINE, "a wafer of no rows", matvec_image, a_wafer_of_no_rows},
     {CHECK_MACHINE, "an operation of no width", matvec_image, an_operation_of_no_width},
     {CHECK_INDEX, "a class that is not there", matvec_image, a_class_that_is_not_there},
