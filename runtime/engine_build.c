@@ -428,10 +428,6 @@ bool engine_build(Sim *sim)
     const Fabric *f = sim->fabric;
     uint32_t *users = arena_array(sim->arena, uint32_t, f->n_links);
 
-    if (sim->machine->hop == 0)
-        return engine_fail(sim, ENGINE_FAULT,
-                           "a machine whose hops take no cycle cannot be "
-                           "simulated; give hop >= 1");
     sim->n_nodes = f->n_cores + f->n_ports;
     sim->nodes = arena_array(sim->arena, SimNode, sim->n_nodes);
     sim->ready = arena_array(sim->arena, uint32_t, sim->n_nodes);

@@ -163,9 +163,6 @@ static void test_faults(void)
     CU_ASSERT(run(&image, (EngineOptions){.samples = 2}, &text, &a) == ENGINE_DONE);
     CU_ASSERT(run(&image, (EngineOptions){.samples = 2, .values = true}, &text, &a) ==
               ENGINE_FAULT);
-    image = model_chain(&a, 4, 8, 2, true);
-    image.machine.hop = 0;
-    CU_ASSERT(run(&image, (EngineOptions){.samples = 2}, &text, &a) == ENGINE_FAULT);
     arena_free(&a);
 }
 
