@@ -126,28 +126,11 @@ static void describe(Session *s)
 static bool read_inputs(Session *s)
 {
     const RunOptions *o = s->options;
-    uint64_t *counts = arena_array(s->arena, uint64_t, s->n_in + 1);
-    bool ok = true;
-    for (size_t i = 0; i < o->inputs.n; i++) {
-        size_t k;
-        const char *path;
-        if (!samples_match(s->diag, "input", s->in, s->n_in, o->inputs.data[i], &k, &path))
-            ok = false;
-        else if (s->data[s->in_tensor[k]])
-            ok = diag_error(s->diag, nowhere, "input '%s' is given twice", s->in[k].name);
-        else
-            ok =
-                samples_read(s->diag, &s->in[k], path, &counts[k], &s->data[s->in_tensor[k]]) && ok;
-    }
-    for (unsigned k = 0; ok && k < s->n_in; k++) {
-        if (!s->data[s->in_tensor[k]])
-            ok = diag_error(s->diag, nowhere, "no array for input '%s': --input %s=FILE.npy",
-                            s->in[k].name, s->in[k].name);
-        else if (counts[k] != counts[0])
-            ok = diag_error(s->diag, nowhere, "'%s' has %" PRIu64 " samples, '%s' has %" PRIu64,
-                            s->in[0].name, counts[0], s->in[k].name, counts[k]);
-    }
-    s->samples = counts[0];
+    uint8_t **data = arena_array(s->arena, uint8_t *, s->n_in + 1);
+    bool ok = samples_read_inputs(s->diag, s->in, s->n_in, o->inputs.data, o->inputs.n, &s->samples,
+                                  data);
+    for (unsigned k = 0; k < s->n_in; k++)
+        s->data[s->in_tensor[k]] = data[k];
     if (ok && o->samples > s->samples)
         ok = diag_error(s->diag, nowhere, "--samples=%" PRIu64 ", but the inputs have %" PRIu64,
                         o->samples, s->samples);

@@ -112,34 +112,6 @@ static bool evaluate(Diag *d, Job *whole, unsigned threads)
     return ok || diag_internal(d, nowhere, "the reference evaluator failed");
 }
 
-static bool read_inputs(Arena *a, Diag *d, const DriverOptions *o, const Graph *g,
-                        TensorSpec *specs, uint8_t **data, uint64_t *n_samples)
-{
-    uint64_t *counts = arena_array(a, uint64_t, g->inputs.n + 1);
-    bool ok = true;
-    for (size_t i = 0; i < o->inputs.n; i++) {
-        size_t k;
-        const char *path;
-        if (!samples_match(d, "input", specs, g->inputs.n, o->inputs.data[i], &k, &path))
-            ok = false;
-        else if (data[k])
-            ok = diag_error(d, nowhere, "input '%s' is given twice", specs[k].name);
-        else
-            ok = samples_read(d, &specs[k], path, &counts[k], &data[k]) && ok;
-    }
-    *n_samples = counts[0];
-    for (size_t k = 0; k < g->inputs.n && ok; k++) {
-        if (!data[k])
-            ok = diag_error(d, nowhere, "no array for input '%s': --input %s=FILE.npy",
-                            specs[k].name, specs[k].name);
-        else if (counts[k] != counts[0])
-            ok = diag_error(d, nowhere, "'%s' has %llu samples, '%s' has %llu", specs[0].name,
-                            (unsigned long long)counts[0], specs[k].name,
-                            (unsigned long long)counts[k]);
-    }
-    return ok;
-}
-
 static bool write_all(Arena *a, Diag *d, const DriverOptions *o, const Graph *g,
                       const Capture *captures, size_t n_captures, uint64_t n_samples)
 {
@@ -190,7 +162,7 @@ bool driver_interpret(Arena *a, Diag *d, const DriverOptions *o, Graph *g)
         if (g->nodes.data[i]->name && g->nodes.data[i]->op != OP_CONST)
             captures[n_captures++].node = g->nodes.data[i];
     uint64_t n_samples = 0;
-    ok = read_inputs(a, d, o, g, specs, data, &n_samples);
+    ok = samples_read_inputs(d, specs, g->inputs.n, o->inputs.data, o->inputs.n, &n_samples, data);
     for (size_t c = 0; c < n_captures && ok; c++) {
         uint64_t n = (uint64_t)type_elements(&captures[c].node->type);
         captures[c].data = malloc((size_t)(n_samples * n * 4) + 1);

@@ -143,6 +143,36 @@ bool samples_read(Diag *d, const TensorSpec *t, const char *path, uint64_t *n_sa
     return true;
 }
 
+bool samples_read_inputs(Diag *d, const TensorSpec *specs, size_t n, const char *const *arguments,
+                         size_t n_arguments, uint64_t *n_samples, uint8_t **data)
+{
+    Arena scratch = {0};
+    uint64_t *counts = arena_array(&scratch, uint64_t, n + 1);
+    bool ok = true;
+    for (size_t i = 0; i < n_arguments; i++) {
+        size_t k;
+        const char *path;
+        if (!samples_match(d, "input", specs, n, arguments[i], &k, &path))
+            ok = false;
+        else if (data[k])
+            ok = diag_error(d, nowhere, "input '%s' is given twice", specs[k].name);
+        else
+            ok = samples_read(d, &specs[k], path, &counts[k], &data[k]) && ok;
+    }
+    for (size_t k = 0; ok && k < n; k++) {
+        if (!data[k])
+            ok = diag_error(d, nowhere, "no array for input '%s': --input %s=FILE.npy",
+                            specs[k].name, specs[k].name);
+        else if (counts[k] != counts[0])
+            ok = diag_error(d, nowhere, "'%s' has %llu samples, '%s' has %llu", specs[0].name,
+                            (unsigned long long)counts[0], specs[k].name,
+                            (unsigned long long)counts[k]);
+    }
+    *n_samples = counts[0];
+    arena_free(&scratch);
+    return ok;
+}
+
 bool samples_write(Diag *d, const TensorSpec *t, const char *path, uint64_t n_samples,
                    const void *data)
 {

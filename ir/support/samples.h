@@ -29,6 +29,12 @@ bool samples_match(Diag *d, const char *what, const TensorSpec *specs, size_t n,
 bool samples_read(Diag *d, const TensorSpec *t, const char *path, uint64_t *n_samples,
                   uint8_t **data);
 
+/* Reads the arrays of all n inputs as the arguments of --input name them: each once, all with
+ * the same number of samples. data[k], zeroed before, is set for what was read, also on failure;
+ * the caller frees it. */
+bool samples_read_inputs(Diag *d, const TensorSpec *specs, size_t n, const char *const *arguments,
+                         size_t n_arguments, uint64_t *n_samples, uint8_t **data);
+
 /* Writes [n_samples, ..]. */
 bool samples_write(Diag *d, const TensorSpec *t, const char *path, uint64_t n_samples,
                    const void *data);

@@ -6,7 +6,6 @@
  * behind one elementwise kernel, as a host would send a vector), and simulated until it is in
  * steady state. Estimates are of one core's own work; what is above them is waiting. The
  * shapes of tests/kernels/test_networks.c are chosen by hand and complete the picture. */
-#include <string.h>
 
 #include "tests/bench/bench.h"
 #include "tests/common/suite.h"
