@@ -124,12 +124,20 @@ typedef struct SizePoint {
     uint64_t cores, cycles; /* of kernels and adapters; of the slowest of them, a sample */
 } SizePoint;
 
+/* Cores that no kernel may take; lanes may pass over them unless they are dead. */
+typedef struct KeepOut {
+    uint32_t x, y, w, h;
+    bool dead;       /* no router works there either: nothing passes */
+    const char *why; /* "keep-out 'camera'", "row 17: 31 dead cores, 24 spares" */
+} KeepOut;
+
 typedef struct Plan {
     Arena *arena;
     const Graph *graph;
     const Machine *machine;
     VEC(Kernel *) kernels;
     VEC(Stream *) streams;
+    VEC(KeepOut) keepouts;
     const char *why;      /* one line: what limits the plan */
     VEC(SizePoint) curve; /* what other numbers of cores would give, if asked for */
 } Plan;

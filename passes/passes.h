@@ -4,6 +4,7 @@
 #define WSEC_PASSES_H
 
 #include "ir/plan.h"
+#include "passes/constraints.h"
 
 /* One table of passes: passes.def, PASS(id, doc): bool pass_<id>(PassContext *). */
 typedef struct PassContext {
@@ -17,6 +18,12 @@ typedef struct PassContext {
         double slack;       /* 0.05: so much slower than the fastest is allowed to save cores */
         bool latency;       /* --objective=latency */
         bool curve;         /* fill plan->curve, for the report */
+        uint64_t seed;      /* of the placement engine */
+        uint32_t threads;   /* 0 is 1; the plan does not depend on it */
+        double time_limit;  /* seconds of the engine, 0: by effort */
+        uint64_t effort;    /* millions of steps of the engine, 0: the default */
+        const Constraints *constraints;  /* NULL: none */
+        const EarlierPlacement *earlier; /* --from-placement; NULL: none */
     } options;
 } PassContext;
 

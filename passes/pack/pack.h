@@ -48,17 +48,27 @@ typedef struct PackRect {
 } PackRect;
 
 typedef struct PackEdge {
-    uint32_t from, to; /* kernels */
+    uint32_t from, to; /* kernels; from n_kernels on, terminals */
+    bool to_out;       /* the signature it meets at `to` is that kernel's `out`, not its `in` */
     double weight;     /* multiplies the wire */
 } PackEdge;
+
+/* A point that edges may end at: a host port, a kernel that stands fixed (and is a keep-out).
+ * Edges to it have no adapters. `any_x` (`any_y`): only the distance in the other direction
+ * counts. */
+typedef struct PackTerminal {
+    double x, y;
+    bool any_x, any_y;
+} PackTerminal;
 
 typedef struct PackProblem {
     const PackModel *model;
     int32_t w, h; /* of the grid */
-    uint32_t n_classes, n_kernels, n_edges, n_keepouts;
+    uint32_t n_classes, n_kernels, n_edges, n_terminals, n_keepouts;
     const uint32_t *class_of; /* by kernel */
     const PackEdge *edges;
-    const PackRect *keepouts;
+    const PackTerminal *terminals;
+    const PackRect *keepouts; /* may overlap; no kernel covers any part of one */
     double time, wire, adapter; /* weights of the objective, none negative, time positive */
 } PackProblem;
 

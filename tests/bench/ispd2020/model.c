@@ -214,7 +214,7 @@ ContestModel *contest_model(Arena *a, const Kgraph *g, PackModel *model, PackPro
     for (uint32_t e = 0; e < g->n_edges; e++) {
         uint32_t from = kernel_of[g->edges[e].from], to = kernel_of[g->edges[e].to];
         if (from != UINT32_MAX && to != UINT32_MAX)
-            edges[n_edges++] = (PackEdge){from, to, 1};
+            edges[n_edges++] = (PackEdge){.from = from, .to = to, .weight = 1};
     }
     *model = (PackModel){m, families, shape};
     *problem = (PackProblem){.model = model,
