@@ -258,7 +258,7 @@ static void test_keepouts(void)
                 .n = 3};
     PackModel model = {&l, listed_families, listed_shape};
     uint32_t classes[5] = {0};
-    PackEdge edges[4] = {{0, 1, 1}, {1, 2, 1}, {2, 3, 1}, {3, 4, 1}};
+    PackEdge edges[4] = {{0, 1, false, 1}, {1, 2, false, 1}, {2, 3, false, 1}, {3, 4, false, 1}};
     PackRect keepouts[2] = {{0, 0, 6, 6}, {9, 9, 3, 3}};
     PackProblem p = {.model = &model,
                      .w = 16,
