@@ -94,6 +94,10 @@ uint32_t stream_hops(const Stream *s);  /* of the longest lane, between the two 
 Box stream_box(const Stream *s, uint32_t segment);
 uint32_t plan_cores(const Plan *plan);
 uint32_t plan_core_limit(const PassContext *cx);
+/* Lanes that a kernel of this shape takes in by its input. */
+uint32_t plan_lanes_needed(const Kernel *k, uint32_t input, const Shape *s);
+uint32_t plan_host_lanes(const Plan *plan);              /* the most of one host stream */
+uint32_t plan_port_lanes(uint32_t lanes, uint32_t most); /* the most that divide `lanes` */
 
 /* Words a sample that links may carry: the target, twice that, any. */
 uint64_t plan_link_limit(const Plan *plan, unsigned step);

@@ -67,16 +67,14 @@ uint32_t plan_cores(const Plan *plan)
     return n;
 }
 
-/* Lanes of each end of a stream when its kernels have these shapes. Second operands of a
- * matrix kernel are added to its results, lane by lane. */
-static uint32_t lanes_needed(const Kernel *k, uint32_t input, const Shape *s)
+/* Second operands of a matrix kernel are added to its results, lane by lane. */
+uint32_t plan_lanes_needed(const Kernel *k, uint32_t input, const Shape *s)
 {
     bool matrix = k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
     return matrix && input > 0 ? s->lanes_out : s->lanes_in;
 }
 
-/* The most lanes <= cap that divide n. */
-static uint32_t divisor_below(uint32_t n, uint32_t cap)
+uint32_t plan_port_lanes(uint32_t n, uint32_t cap)
 {
     for (uint32_t d = n < cap ? n : cap; d > 1; d--)
         if (n % d == 0)
@@ -104,9 +102,9 @@ static uint64_t adapter_cores(uint32_t a, uint32_t b)
 static uint64_t edge_cost(const Sizer *z, const Stream *s, uint32_t from, uint32_t to, uint64_t T)
 {
     if (s->from == PLAN_HOST)
-        from = divisor_below(to, z->host_lanes);
+        from = plan_port_lanes(to, z->host_lanes);
     if (s->to == PLAN_HOST)
-        to = divisor_below(from, z->host_lanes);
+        to = plan_port_lanes(from, z->host_lanes);
     if (from == to)
         return 0;
     for (size_t i = 0; i < z->forbidden.n; i++) {
@@ -143,13 +141,13 @@ static uint64_t local_cost(const Sizer *z, const Choice *c, const Shape *s, uint
     for (uint32_t i = 0; i < k->n_in; i++) {
         const Stream *in = z->plan->streams.data[k->in[i]];
         uint32_t from = in->from == PLAN_HOST ? 0 : chosen(z, in->from)->lanes_out;
-        cost = add_cost(cost, edge_cost(z, in, from, lanes_needed(k, i, s), T));
+        cost = add_cost(cost, edge_cost(z, in, from, plan_lanes_needed(k, i, s), T));
     }
     for (uint32_t i = 0; i < k->n_out; i++) {
         const Stream *out = z->plan->streams.data[k->out[i]];
         uint32_t to = 0;
         if (out->to != PLAN_HOST)
-            to = lanes_needed(z->choice[out->to].kernel, out->to_input, chosen(z, out->to));
+            to = plan_lanes_needed(z->choice[out->to].kernel, out->to_input, chosen(z, out->to));
         cost = add_cost(cost, edge_cost(z, out, s->lanes_out, to, T));
     }
     return cost;
@@ -159,7 +157,7 @@ static void collect_lanes(Choice *c)
 {
     c->n_by_lanes = 0;
     for (size_t i = 0; i < c->shapes.n; i++) {
-        uint32_t lanes = lanes_needed(c->kernel, 0, &c->shapes.data[i]), k = 0;
+        uint32_t lanes = plan_lanes_needed(c->kernel, 0, &c->shapes.data[i]), k = 0;
         while (k < c->n_by_lanes && c->by_lanes[k].lanes != lanes)
             k++;
         if (k == c->n_by_lanes)
@@ -207,7 +205,7 @@ static void choose_tree(Sizer *z, uint64_t T)
         for (uint32_t i = 0; i < c->shapes.n; i++) {
             const Shape *s = &c->shapes.data[i];
             uint64_t cost =
-                add_cost(c->cost[i], edge_cost(z, in, from, lanes_needed(c->kernel, 0, s), T));
+                add_cost(c->cost[i], edge_cost(z, in, from, plan_lanes_needed(c->kernel, 0, s), T));
             if (cost < best || (cost == best && s->cycles < c->shapes.data[c->chosen].cycles)) {
                 best = cost;
                 c->chosen = i;
@@ -238,11 +236,11 @@ static bool adapter_needed(const Sizer *z, const Stream *s, Shape *shape)
     if (s->from != PLAN_HOST)
         from = chosen(z, s->from)->lanes_out;
     if (s->to != PLAN_HOST)
-        to = lanes_needed(z->choice[s->to].kernel, s->to_input, chosen(z, s->to));
+        to = plan_lanes_needed(z->choice[s->to].kernel, s->to_input, chosen(z, s->to));
     if (s->from == PLAN_HOST)
-        from = divisor_below(to, z->host_lanes);
+        from = plan_port_lanes(to, z->host_lanes);
     if (s->to == PLAN_HOST)
-        to = divisor_below(from, z->host_lanes);
+        to = plan_port_lanes(from, z->host_lanes);
     *shape = (Shape){.lanes_in = from, .lanes_out = to, .split = 1};
     return from != to;
 }
@@ -642,6 +640,17 @@ static uint64_t host_cycles(const Plan *plan)
     return (plan_host_words(plan) * f.den + f.num - 1) / f.num;
 }
 
+/* Streams share the two sides evenly; with ports on one side only they all share that. */
+uint32_t plan_host_lanes(const Plan *plan)
+{
+    uint32_t west = plan->machine->ports_west, east = plan->machine->ports_east;
+    uint32_t few = west < east ? west : east, many = west < east ? east : west;
+    uint32_t streams = host_streams(plan);
+    if (!streams)
+        return 0;
+    return few ? few / ((streams + 1) / 2) : many / streams;
+}
+
 static Sizer sizer(PassContext *cx, Arena *scratch)
 {
     Plan *plan = cx->plan;
@@ -652,12 +661,7 @@ static Sizer sizer(PassContext *cx, Arena *scratch)
     for (uint32_t k = 0; k < z.n; k++)
         z.choice[k].kernel = plan->kernels.data[k];
     order_kernels(&z);
-    uint32_t west = cx->machine->ports_west, east = cx->machine->ports_east;
-    /* Streams share the two sides evenly; with ports on one side only they all share that. */
-    uint32_t few = west < east ? west : east, many = west < east ? east : west;
-    uint32_t streams = host_streams(plan);
-    if (streams)
-        z.host_lanes = few ? few / ((streams + 1) / 2) : many / streams;
+    z.host_lanes = plan_host_lanes(plan);
     return z;
 }
 

@@ -428,9 +428,12 @@ static bool emit_kernel(Emitter *e, const Kernel *k, Part *p, KernelInfo *info)
     unmirrored.mirror = false;
     plain.kernel = &unmirrored;
     uint32_t bytes;
+    KernelTime time;
     Arena scratch = {0}, lasting = {0};
     Core work = {.arena = &lasting};
-    ok = part_cost(&scratch, &work, &plain, &info->cycles, &info->compute, &bytes);
+    ok = part_cost(&scratch, &work, &plain, &time, &bytes);
+    info->cycles = time.cycles;
+    info->compute = time.compute;
     arena_free(&scratch);
     arena_free(&lasting);
     return ok || diag_internal(e->diag, k->span, "kernel '%s' has no cost", k->name);

@@ -24,6 +24,15 @@ void kernel_shapes(Arena *a, const Kernel *k, const Protocol *protocol_in, const
 bool kernel_shape(Arena *a, const Kernel *k, const Protocol *protocol_in, const Machine *m,
                   Shape *shape);
 
+/* What the slowest core's cycles a sample are made of; the rest moves words. */
+typedef struct KernelTime {
+    uint64_t cycles;
+    uint64_t compute; /* multiply-accumulates at the machine's width */
+    uint64_t setup, landing;
+} KernelTime;
+bool kernel_time(const Kernel *k, const Protocol *protocol_in, const Machine *m, const Shape *shape,
+                 KernelTime *result);
+
 /* Ranked memory map of the fullest core for this shape, for "does not fit" messages and
  * reports: names from the source. */
 typedef struct MemoryItem {

@@ -94,8 +94,7 @@ bool part_has_values(const Part *p);
 
 /* Totals and bytes of the slowest and the fullest core. False if one cannot be built. `work`
  * is storage to build in: fresh, or with an arena that outlives this. */
-bool part_cost(Arena *a, Core *work, const Part *p, uint64_t *cycles, uint64_t *compute,
-               uint32_t *bytes);
+bool part_cost(Arena *a, Core *work, const Part *p, KernelTime *time, uint32_t *bytes);
 
 /* Messages of input `input` taken in before the first result leaves. */
 uint32_t part_lead(const Part *p, uint32_t input);

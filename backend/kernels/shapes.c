@@ -10,18 +10,20 @@
 
 #include "backend/kernels/part.h"
 
-static bool worst(Arena *a, Core *core, const Part *p, uint32_t cx, uint32_t cy, uint64_t *cycles,
-                  uint64_t *compute, uint32_t *bytes)
+static bool worst(Arena *a, Core *core, const Part *p, uint32_t cx, uint32_t cy, KernelTime *time,
+                  uint32_t *bytes)
 {
     ArenaMark mark = arena_mark(a);
     const char *why;
     ProgramTotals t;
     bool ok = part_core(a, p, cx, cy, core, &why) &&
               program_totals(p->machine, &core->class, core->data.data, &t);
-    if (ok && t.cycles + t.landing > *cycles) {
-        *cycles = t.cycles + t.landing;
+    if (ok && t.cycles + t.landing > time->cycles) {
         const Fraction w = p->machine->cost[COST_MAC][p->in[0].dtype].width;
-        *compute = t.elements[COST_MAC] * w.den / w.num;
+        *time = (KernelTime){.cycles = t.cycles + t.landing,
+                             .compute = t.elements[COST_MAC] * w.den / w.num,
+                             .setup = t.setup,
+                             .landing = t.landing};
     }
     if (ok && core->bytes > *bytes)
         *bytes = core->bytes;
@@ -29,11 +31,10 @@ static bool worst(Arena *a, Core *core, const Part *p, uint32_t cx, uint32_t cy,
     return ok;
 }
 
-bool part_cost(Arena *a, Core *work, const Part *p, uint64_t *cycles, uint64_t *compute,
-               uint32_t *bytes)
+bool part_cost(Arena *a, Core *work, const Part *p, KernelTime *time, uint32_t *bytes)
 {
     uint32_t w = p->shape.w, h = p->shape.h;
-    *cycles = *compute = 0;
+    *time = (KernelTime){0};
     *bytes = 0;
     bool ok = true;
     switch (p->form) {
@@ -47,50 +48,64 @@ bool part_cost(Arena *a, Core *work, const Part *p, uint64_t *cycles, uint64_t *
             for (int j = 0; j < i; j++)
                 seen = seen || at[j] == at[i];
             if (!seen)
-                ok = worst(a, work, p, at[i], 0, cycles, compute, bytes);
+                ok = worst(a, work, p, at[i], 0, time, bytes);
         }
         return ok;
     }
     case FORM_LINE:
-        return worst(a, work, p, 0, 0, cycles, compute, bytes);
+        return worst(a, work, p, 0, 0, time, bytes);
     case FORM_REDUCE:
-        ok = worst(a, work, p, 0, 0, cycles, compute, bytes) &&
-             worst(a, work, p, 0, h - 1, cycles, compute, bytes);
-        return ok && (h < 3 || worst(a, work, p, 0, 1, cycles, compute, bytes));
+        ok = worst(a, work, p, 0, 0, time, bytes) && worst(a, work, p, 0, h - 1, time, bytes);
+        return ok && (h < 3 || worst(a, work, p, 0, 1, time, bytes));
     case FORM_ADAPTER:
         if (group_in(p) > 1 || group_out(p) == 1)
-            ok = worst(a, work, p, 0, group_in(p) - 1, cycles, compute, bytes);
+            ok = worst(a, work, p, 0, group_in(p) - 1, time, bytes);
         if (group_out(p) > 1)
-            ok = ok && worst(a, work, p, w - 1, 0, cycles, compute, bytes);
+            ok = ok && worst(a, work, p, w - 1, 0, time, bytes);
         return ok;
     }
     return false;
 }
 
 static bool shape_part(Arena *a, Core *work, const Kernel *k, const Protocol *protocol_in,
-                       const Machine *m, Shape *shape, Part *p)
+                       const Machine *m, Shape *shape, Part *p, KernelTime *time)
 {
     Kernel *plain = arena_new(a, Kernel);
     *plain = *k;
     plain->mirror = false;
-    uint64_t compute;
     if (!part_make(a, plain, protocol_in, m, shape, p))
         return false;
     *shape = p->shape;
-    return part_cost(a, work, p, &shape->cycles, &compute, &shape->bytes);
+    bool ok = part_cost(a, work, p, time, &shape->bytes);
+    shape->cycles = time->cycles;
+    return ok;
+}
+
+static bool shape_time(const Kernel *k, const Protocol *protocol_in, const Machine *m, Shape *shape,
+                       KernelTime *time)
+{
+    Arena scratch = {0}, lasting = {0};
+    Core work = {.arena = &lasting};
+    Part p;
+    bool ok = shape_part(&scratch, &work, k, protocol_in, m, shape, &p, time);
+    arena_free(&scratch);
+    arena_free(&lasting);
+    return ok;
 }
 
 bool kernel_shape(Arena *a, const Kernel *k, const Protocol *protocol_in, const Machine *m,
                   Shape *shape)
 {
     (void)a; /* nothing of the result needs memory */
-    Arena scratch = {0}, lasting = {0};
-    Core work = {.arena = &lasting};
-    Part p;
-    bool ok = shape_part(&scratch, &work, k, protocol_in, m, shape, &p);
-    arena_free(&scratch);
-    arena_free(&lasting);
-    return ok;
+    KernelTime time;
+    return shape_time(k, protocol_in, m, shape, &time);
+}
+
+bool kernel_time(const Kernel *k, const Protocol *protocol_in, const Machine *m, const Shape *shape,
+                 KernelTime *result)
+{
+    Shape s = *shape;
+    return shape_time(k, protocol_in, m, &s, result);
 }
 
 enum { MAX_COUNTS = 128 };
@@ -171,7 +186,8 @@ static void try_segments(Search *t, Shape s, uint32_t cols, bool free_segs)
         Shape at = s;
         at.segs_out = segs;
         Part p;
-        bool ok = shape_part(&t->scratch, &t->work, t->kernel, t->in, t->machine, &at, &p);
+        KernelTime time;
+        bool ok = shape_part(&t->scratch, &t->work, t->kernel, t->in, t->machine, &at, &p, &time);
         arena_rewind(&t->scratch, t->start);
         if (ok && at.bytes <= t->machine->sram_bytes) {
             bool keep = true;
@@ -263,8 +279,9 @@ void kernel_memory(Arena *a, const Kernel *k, const Protocol *protocol_in, const
     Shape s = *shape;
     Core core = {0}, work = {.arena = a};
     Arena scratch = {0};
+    KernelTime time;
     const char *why;
-    bool ok = shape_part(&scratch, &work, k, protocol_in, m, &s, &p) &&
+    bool ok = shape_part(&scratch, &work, k, protocol_in, m, &s, &p, &time) &&
               part_make(a, k, protocol_in, m, &s, &p);
     arena_free(&scratch);
     if (!ok)

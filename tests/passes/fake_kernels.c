@@ -36,6 +36,16 @@ bool kernel_shape(Arena *a, const Kernel *k, const Protocol *in, const Machine *
     return true;
 }
 
+bool kernel_time(const Kernel *k, const Protocol *in, const Machine *m, const Shape *shape,
+                 KernelTime *result)
+{
+    Shape s = *shape;
+    if (!kernel_shape(NULL, k, in, m, &s))
+        return false;
+    *result = (KernelTime){.cycles = s.cycles, .compute = s.cycles / 2, .setup = s.cycles / 4};
+    return true;
+}
+
 static const uint32_t lane_counts[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32};
 enum { N_LANES = sizeof lane_counts / sizeof lane_counts[0] };
 
