@@ -108,6 +108,7 @@ typedef struct Stream {
     uint32_t slots; /* ring capacity c at every receiver, in messages; >= 1 */
     /* routing */
     uint32_t color;
+    bool color_fixed;            /* color was given and stays: programs and data name it */
     Side port_side;              /* host streams: W or E */
     uint32_t *port_y;            /* host streams: by lane, row of the port */
     uint32_t *start_x, *start_y; /* by lane: the core (or edge router at a port) it leaves */
@@ -138,8 +139,9 @@ typedef struct Plan {
     VEC(Kernel *) kernels;
     VEC(Stream *) streams;
     VEC(KeepOut) keepouts;
-    const char *why;      /* one line: what limits the plan */
-    VEC(SizePoint) curve; /* what other numbers of cores would give, if asked for */
+    const Defects *defects; /* of the wafer; NULL: a perfect one */
+    const char *why;        /* one line: what limits the plan */
+    VEC(SizePoint) curve;   /* what other numbers of cores would give, if asked for */
 } Plan;
 
 /* Fabric position of canonical (cx, cy) of a kernel, and fabric side of a canonical one. */
