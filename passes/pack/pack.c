@@ -11,6 +11,7 @@
  * One task a round begins at another start, warm. The last round cools what is best of all. */
 #include <math.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -61,6 +62,12 @@ static bool better(const State *a, const State *b)
     if ((a->over > 0) != (b->over > 0))
         return b->over > 0;
     return a->cost < b->cost;
+}
+
+static int compare_starts(const void *a, const void *b)
+{
+    const State *x = *(State *const *)a, *y = *(State *const *)b;
+    return better(x, y) ? -1 : better(y, x) ? 1 : 0;
 }
 
 /* The tasks of one way that ended best, without what they started from. */
@@ -163,7 +170,10 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
     result->places = arena_array(a, PackPlace, p->n_kernels);
     Rng rng = {o->seed};
     State *starts[MAX_STARTS], *best = NULL;
-    uint32_t n_starts = rows_start(&s, &scratch, starts, MAX_STARTS, o->seconds / 6);
+    uint32_t n_starts =
+        rows_start(&s, &scratch, starts, MAX_STARTS - STRIPS_STARTS, o->seconds / 6);
+    n_starts += strips_start(&s, &scratch, starts + n_starts, o->seconds / 6);
+    qsort(starts, n_starts, sizeof *starts, compare_starts);
     Round *round = arena_new(&scratch, Round), *last = arena_new(&scratch, Round);
     round->s = last->s = &s;
     double effort = o->effort ? (double)o->effort * 1e6 : o->seconds > 0 ? 0 : DEFAULT_EFFORT * 1e6;

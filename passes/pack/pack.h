@@ -68,7 +68,7 @@ typedef struct PackProblem {
     const uint32_t *class_of; /* by kernel */
     const PackEdge *edges;
     const PackTerminal *terminals;
-    const PackRect *keepouts; /* may overlap; no kernel covers any part of one */
+    const PackRect *keepouts;   /* may overlap; no kernel covers any part of one */
     double time, wire, adapter; /* weights of the objective, none negative, time positive */
 } PackProblem;
 

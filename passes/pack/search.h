@@ -120,6 +120,10 @@ void curves_undo(Curves *c);
 /* rows.c: rows of kernels in order, the best for every number of rows, best first. */
 uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double seconds);
 
+/* strips.c: up to three long strips of kernels in order, best first for either direction. */
+enum { STRIPS_STARTS = 6 };
+uint32_t strips_start(Search *s, Arena *a, State **starts, double seconds);
+
 /* anneal.c */
 typedef struct Anneal {
     bool by_curves;
@@ -131,6 +135,9 @@ typedef struct Anneal {
     double late; /* result: the least cost of the last quarter that fits */
 } Anneal;
 void anneal_run(Search *s, Anneal *a);
+
+/* repair.c: other families in the same slots, for fewer adapters. True if it got better. */
+bool repair(const Search *s, State *t);
 
 /* polish.c: shifts kernels and subtrees where they are free to, for shorter wire. */
 void polish(const Search *s, const State *t, PackPlace *places, double *wire);
