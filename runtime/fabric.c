@@ -242,6 +242,22 @@ static void check_machine(Builder *b)
                    m->hop, m->ramp, m->setup, m->setup_loop, m->latency);
 }
 
+static void check_defects(Builder *b)
+{
+    const Defects *d = &b->image->defects;
+    uint32_t bad;
+    if (b->m->spare_columns > MACHINE_MAX_EXTENT)
+        check_fail(b->d, CHECK_MACHINE, "%" PRIu32 " spare columns; at most %d",
+                   b->m->spare_columns, MACHINE_MAX_EXTENT);
+    else if (!defects_sound(b->m, d, &bad))
+        check_fail(b->d, CHECK_DEFECTS,
+                   "run %" PRIu32 " of dead cores, %u from (%u, %u), is out of order, touches "
+                   "another or leaves the wafer",
+                   bad, d->runs[bad].n, d->runs[bad].x, d->runs[bad].y);
+    else
+        b->f->defects = defect_map(b->arena, b->m, d);
+}
+
 static void index_fail(Builder *b, const char *what, uint64_t i, const char *of, uint64_t value)
 {
     check_fail(b->d, CHECK_INDEX, "%s %" PRIu64 ": %s is %" PRIu64, what, i, of, value);
@@ -480,6 +496,11 @@ static void unfold_rect(Builder *b, uint32_t rect)
                             .channels = r->channels,
                             .route = routes,
                             .receiver = routes + n_channels};
+            if (defect_missing(b->f->defects, n.x, n.y)) {
+                check_fail(b->d, CHECK_CORE_DEAD, "%s is dead or beyond the last core of its row",
+                           fabric_core_name(&b->scratch, image, n.x, n.y, r->kernel));
+                return;
+            }
             n.data = data + ((size_t)(s.j ? j : 0) * (s.i ? g->nx : 1) + (s.i ? i : 0)) * n_data;
             routes += 2 * n_channels;
             uint32_t id = b->f->n_cores;
@@ -545,6 +566,8 @@ static void check_port(Builder *b, uint32_t index)
                    name, b->m->height);
         return;
     }
+    if (defect_missing(b->f->defects, p->side == SIDE_W ? 0 : b->m->width - 1, p->y))
+        check_fail(b->d, CHECK_PORT_DEAD, "%s stands at a core that is dead or missing", name);
     uint32_t *there = &b->port_at[p->side][p->y];
     if (*there != UINT32_MAX)
         check_fail(b->d, CHECK_PORT_ROW, "%s and %s share a row", name,
@@ -684,6 +707,13 @@ static void unfold_route_rect(Builder *b, uint32_t rect)
     for (uint32_t j = 0; j < g->ny; j++) {
         for (uint32_t i = 0; i < g->nx && !enough(b); i++) {
             uint32_t x = g->x + i * g->sx, y = g->y + j * g->sy;
+            if (defect_missing(b->f->defects, x, y)) {
+                check_fail(b->d, CHECK_ROUTE_DEAD,
+                           "%s passes (%" PRIu32 ", %" PRIu32
+                           "), which is dead or beyond the last core of its row",
+                           color_name(b, r->color, r->stream), x, y);
+                return;
+            }
             Config c = {position_key(x, y, r->color), rect, NO_ROUTE};
             uint32_t there = map_add(&b->config_at, c.key, b->n_configs);
             if (there != b->n_configs) {
@@ -741,7 +771,8 @@ static void unfold_routes(Builder *b)
 
 // ---- following routes ----
 
-static uint32_t add_branch(Builder *b, uint32_t parent, uint32_t x, uint32_t y, uint32_t side)
+static uint32_t add_branch(Builder *b, uint32_t parent, uint32_t x, uint32_t y, uint32_t side,
+                           uint32_t hops)
 {
     uint32_t n = b->f->n_links;
     uint32_t link = map_add(&b->link_at, position_key(x, y, side), n);
@@ -749,7 +780,7 @@ static uint32_t add_branch(Builder *b, uint32_t parent, uint32_t x, uint32_t y, 
         Side s = side == UP ? SIDE_RAMP : (Side)side;
         b->f->links[b->f->n_links++] = (FabricLink){x, y, s, side == UP};
     }
-    uint32_t delay = side == UP || side == SIDE_RAMP ? b->m->ramp : b->m->hop;
+    uint32_t delay = side == UP || side == SIDE_RAMP ? b->m->ramp : b->m->hop * hops;
     FabricBranch branch = {parent, link, delay};
     vec_push(&b->scratch, &b->branches, branch);
     return (uint32_t)b->branches.n - 1;
@@ -791,7 +822,7 @@ static void leave_to_core(Builder *b, Hop at)
                                       : fabric_node_name(&b->scratch, b->f, node));
         return;
     }
-    add_receiver(b, node, channel, add_branch(b, at.branch, x, y, SIDE_RAMP), at.hops);
+    add_receiver(b, node, channel, add_branch(b, at.branch, x, y, SIDE_RAMP, 0), at.hops);
 }
 
 static void leave_to_neighbor(Builder *b, Hop at, uint32_t side)
@@ -814,7 +845,8 @@ static void leave_to_neighbor(Builder *b, Hop at, uint32_t side)
                    config_name(b, c), side_name(side), x, y, key_x(key), key_y(key), side_name(in));
         return;
     }
-    Hop hop = {next, add_branch(b, at.branch, x, y, side), at.hops + 1};
+    uint32_t n = defect_hops(b->f->defects, x, y, key_x(key), key_y(key));
+    Hop hop = {next, add_branch(b, at.branch, x, y, side, n), at.hops + n};
     vec_push(&b->scratch, &b->hops, hop);
 }
 
@@ -834,7 +866,7 @@ static void follow(Builder *b, uint32_t node, uint32_t channel, uint32_t first)
     const Config *start = &b->configs[first];
     b->branches.n = b->receivers.n = b->hops.n = 0;
     uint32_t side = n->is_port ? b->image->ports[n->rect].side : (uint32_t)UP;
-    Hop hop = {first, add_branch(b, UINT32_MAX, n->x, n->y, side), 0};
+    Hop hop = {first, add_branch(b, UINT32_MAX, n->x, n->y, side, 1), 0};
     vec_push(&b->scratch, &b->hops, hop);
     for (size_t k = 0; k < b->hops.n && !enough(b); k++) {
         Hop at = b->hops.data[k];
@@ -851,7 +883,7 @@ static void follow(Builder *b, uint32_t node, uint32_t channel, uint32_t first)
                 leave_to_neighbor(b, at, s);
             else
                 add_receiver(b, f->n_cores + port_behind(b, c->key, s, true), 0,
-                             add_branch(b, at.branch, x, y, s), at.hops);
+                             add_branch(b, at.branch, x, y, s, 1), at.hops);
         }
     }
     n->route[channel] = f->n_routes;
@@ -971,7 +1003,7 @@ bool fabric_build(Arena *a, Diag *d, const Image *image, Fabric *result)
                  .f = result};
     // Each phase relies on what the ones before have established.
     static void (*const phases[])(Builder *) = {
-        check_machine, check_indices, check_tensors, check_kernels,   unfold_cores,
+        check_machine, check_defects, check_indices, check_tensors,   check_kernels, unfold_cores,
         unfold_ports,  unfold_routes, follow_all,    check_unreached, check_unfed,
     };
     uint32_t rows =

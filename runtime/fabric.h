@@ -35,13 +35,14 @@ typedef struct FabricBranch {
     uint32_t parent; /* index of the branch before it in the same route; UINT32_MAX at the
                         source's own ramp (or port link) */
     uint32_t link;   /* id of the physical link */
-    uint32_t delay;  /* cycles: machine.ramp for ramps, machine.hop for hops */
+    uint32_t delay;  /* cycles: machine.ramp for ramps, machine.hop for each hop (a link between
+                        two cores has more than one where dead ones lie between them) */
 } FabricBranch;
 
 typedef struct FabricReceiver {
     uint32_t node, channel;
     uint32_t branch; /* the last branch: the ramp down to the core, or the link to the port */
-    uint32_t hops;   /* router-to-router hops from the source: Q = 2 * hops */
+    uint32_t hops;   /* hops from router to router from the source on: Q = 2 * hops */
 } FabricReceiver;
 
 typedef struct FabricRoute {
@@ -77,7 +78,8 @@ typedef struct Fabric {
     FabricRoute *routes;
     uint32_t n_links;
     FabricLink *links;
-    FabricMap core_at; /* for fabric_core_at() */
+    FabricMap core_at;        /* for fabric_core_at() */
+    const DefectMap *defects; /* NULL: none */
 } Fabric;
 
 /* Structure checks as it goes; all violations found (up to a bound) are reported to d. */

@@ -111,6 +111,24 @@ static const char *fraction(Dump *d, Fraction f)
                       : arena_printf(d->arena, "%.4g", (double)f.num / (double)f.den);
 }
 
+static void dump_defects(Dump *d, Table *t)
+{
+    const Image *im = d->image;
+    const DefectMap *map = defect_map(d->arena, &im->machine, &im->defects);
+    uint32_t dead = 0, holes = 0, shift = 0;
+    for (uint32_t i = 0; i < im->defects.n; i++) {
+        dead += im->defects.runs[i].n;
+        holes += im->defects.runs[i].n > DEFECT_SKIP;
+    }
+    for (uint32_t y = 0; map && y < im->machine.height; y++) {
+        uint32_t last = defect_shift(map, im->machine.width - 1, y);
+        shift = last > shift ? last : shift;
+    }
+    fact_count(t, "dead cores", dead);
+    fact_count(t, "runs of them that are holes", holes);
+    fact_count(t, "a row's longest shift", shift);
+}
+
 static void dump_machine(Dump *d)
 {
     static const char *const cost_name[COST_COUNT] = {
@@ -121,6 +139,9 @@ static void dump_machine(Dump *d)
     Table t = table_begin(d->arena, "machine", "what|value");
     fact(&t, "name", m->name);
     fact(&t, "cores", arena_printf(d->arena, "%u x %u", m->width, m->height));
+    fact_count(&t, "spare columns", m->spare_columns);
+    if (d->image->defects.n > 0)
+        dump_defects(d, &t);
     fact_count(&t, "clock Hz", m->clock_hz);
     fact_count(&t, "SRAM bytes of a core", m->sram_bytes);
     fact_count(&t, "of that, reserve", m->reserve_bytes);

@@ -421,7 +421,12 @@ static bool emit_kernel(Emitter *e, const Kernel *k, Part *p, KernelInfo *info)
                          .x = k->x,
                          .y = k->y,
                          .origin = ke.origin,
-                         .bytes = ke.bytes};
+                         .bytes = ke.bytes,
+                         .turn = k->turn,
+                         .mirror = k->mirror,
+                         .lanes_in = k->shape.lanes_in,
+                         .lanes_out = k->shape.lanes_out,
+                         .split = p->shape.split};
     plan_extent(k, &info->w, &info->h);
     Part plain = *p;
     Kernel unmirrored = *k;
@@ -584,7 +589,8 @@ static void emit_stream(Emitter *e, const Stream *s)
                     .cols = p->cols,
                     .features = p->features,
                     .segs = p->segs,
-                    .dtype = p->dtype};
+                    .dtype = p->dtype,
+                    .to_input = s->to_input};
     vec_push(e->arena, &e->streams, i);
 }
 
@@ -624,6 +630,8 @@ bool kernels_emit(Arena *a, Diag *d, const Plan *plan, Image *image)
             host_tensor(e, g->outputs.data[i], g->output_names[i], true);
 
     image->machine = *plan->machine;
+    if (plan->defects)
+        image->defects = *plan->defects;
     image->model = g->name;
     if (!image->producer)
         image->producer = "wsec " WSEC_VERSION;

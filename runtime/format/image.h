@@ -19,10 +19,11 @@
 #include "ir/support/arena.h"
 #include "ir/support/diag.h"
 #include "ir/support/io.h"
+#include "runtime/format/defects.h"
 #include "runtime/format/machine.h"
 #include "runtime/format/program.h"
 
-enum { IMAGE_VERSION_MAJOR = 1, IMAGE_VERSION_MINOR = 0, IMAGE_MAX_RANK = 4 };
+enum { IMAGE_VERSION_MAJOR = 1, IMAGE_VERSION_MINOR = 1, IMAGE_MAX_RANK = 4 };
 
 typedef enum Side { SIDE_N, SIDE_E, SIDE_S, SIDE_W, SIDE_RAMP, SIDE_COUNT } Side;
 
@@ -139,7 +140,7 @@ typedef struct Port {
     uint32_t stream;
 } Port;
 
-typedef struct KernelInfo { /* for people; the checker uses only the region */
+typedef struct KernelInfo { /* for people and wsec --relink; the checker uses only the region */
     const char *name;       /* "conv1", "fc1+relu" */
     const char *kind;       /* "conv", "matvec", "line", "adapter" ... */
     const char *shape;      /* "6x5 columns, 16 rows: 1 channel x 1 tap row x 2 filters" */
@@ -148,6 +149,10 @@ typedef struct KernelInfo { /* for people; the checker uses only the region */
     uint64_t cycles;  /* compiler's estimate per sample of its slowest core */
     uint64_t compute; /* of that, the durations of multiply-accumulates */
     uint32_t bytes;   /* SRAM of its fullest core, code and reserve included */
+    /* How it stands and where lanes enter and leave: see Kernel and Shape of ir/plan.h. */
+    uint32_t turn;
+    bool mirror;
+    uint32_t lanes_in, lanes_out, split;
 } KernelInfo;
 
 typedef struct StreamInfo {
@@ -163,6 +168,7 @@ typedef struct StreamInfo {
      * carry b + 1, the rest b; a message is cols / segs positions of a row (the first
      * cols % segs messages of a row one more), [position][feature]. */
     uint32_t rows, cols, features, segs, dtype;
+    uint32_t to_input; /* which input of kernel `to` */
 } StreamInfo;
 
 typedef struct NativeCode { /* empty: bytes == 0 */
@@ -175,6 +181,7 @@ typedef struct NativeCode { /* empty: bytes == 0 */
 
 typedef struct Image {
     Machine machine;
+    Defects defects;         /* of the wafer it was placed for; none: a perfect one */
     const char *producer;    /* "wsec 0.1.0" */
     const char *options;     /* what it was compiled with, free of paths */
     const char *model;       /* name of the model */

@@ -24,6 +24,8 @@
  *                   u32, SHA-256 of the schema text (IMAGE_SCHEMA)
  *     .wse.machine  name str, LAYOUT_MACHINE, then for each cost class, for each element
  *                   type: width fraction, conflict fraction
+ *     .wse.defects  LAYOUT_DEFECT of each run of dead cores up to the section's end; empty for
+ *                   a perfect wafer
  *     .wse.strings  strings; the first byte and the last are zero
  *     .wse.source   LAYOUT_SOURCE, then so many bytes of text
  *     .wse.origins  n * LAYOUT_ORIGIN
@@ -52,6 +54,7 @@
 #define IMAGE_SECTION_LIST(SECTION)                                                                \
     SECTION(NOTE, ".note.wse", 7, 4)                                                               \
     SECTION(MACHINE, ".wse.machine", 1, 8)                                                         \
+    SECTION(DEFECTS, ".wse.defects", 1, 8)                                                         \
     SECTION(STRINGS, ".wse.strings", 1, 8)                                                         \
     SECTION(SOURCE, ".wse.source", 1, 8)                                                           \
     SECTION(ORIGINS, ".wse.origins", 1, 8)                                                         \
@@ -96,6 +99,11 @@ typedef enum ImageSection {
     FIELD(u32, ports_west)                                                                         \
     FIELD(u32, ports_east)                                                                         \
     FIELD(fraction, host_words)
+
+#define LAYOUT_DEFECT(FIELD)                                                                       \
+    FIELD(u16, y)                                                                                  \
+    FIELD(u16, x)                                                                                  \
+    FIELD(u16, n)
 
 #define LAYOUT_SOURCE(FIELD) /* members of Image */                                                \
     FIELD(str, producer)                                                                           \
@@ -157,7 +165,12 @@ typedef enum ImageSection {
     FIELD(u32, origin)                                                                             \
     FIELD(u64, cycles)                                                                             \
     FIELD(u64, compute)                                                                            \
-    FIELD(u32, bytes)
+    FIELD(u32, bytes)                                                                              \
+    FIELD(u32, turn)                                                                               \
+    FIELD(flag, mirror)                                                                            \
+    FIELD(u32, lanes_in)                                                                           \
+    FIELD(u32, lanes_out)                                                                          \
+    FIELD(u32, split)
 
 #define LAYOUT_STREAM(FIELD)                                                                       \
     FIELD(str, name)                                                                               \
@@ -173,7 +186,8 @@ typedef enum ImageSection {
     FIELD(u32, cols)                                                                               \
     FIELD(u32, features)                                                                           \
     FIELD(u32, segs)                                                                               \
-    FIELD(u32, dtype)
+    FIELD(u32, dtype)                                                                              \
+    FIELD(u32, to_input)
 
 #define LAYOUT_AFFINE(FIELD)                                                                       \
     FIELD(i32, value)                                                                              \
@@ -240,8 +254,8 @@ typedef enum ImageSection {
 /* clang-format off */
 #define IMAGE_SCHEMA                                                                               \
     IMAGE_SECTION_LIST(SCHEMA_SECTION)                                                             \
-    "machine " LAYOUT_MACHINE(SCHEMA_FIELD) "source " LAYOUT_SOURCE(SCHEMA_FIELD)                  \
-    "origin " LAYOUT_ORIGIN(SCHEMA_FIELD) "operand " LAYOUT_OPERAND(SCHEMA_FIELD)                  \
+    "machine " LAYOUT_MACHINE(SCHEMA_FIELD) "defect " LAYOUT_DEFECT(SCHEMA_FIELD)                  \
+    "source " LAYOUT_SOURCE(SCHEMA_FIELD) "origin " LAYOUT_ORIGIN(SCHEMA_FIELD) "operand " LAYOUT_OPERAND(SCHEMA_FIELD)                  \
     "op " LAYOUT_OP(SCHEMA_FIELD) "kernel " LAYOUT_KERNEL(SCHEMA_FIELD)                            \
     "stream " LAYOUT_STREAM(SCHEMA_FIELD) "affine " LAYOUT_AFFINE(SCHEMA_FIELD)                    \
     "channel " LAYOUT_CHANNEL(SCHEMA_FIELD) "segment " LAYOUT_SEGMENT(SCHEMA_FIELD)                \
@@ -254,6 +268,7 @@ typedef enum ImageSection {
 #define SIZE_u8                     1
 #define SIZE_i8                     1
 #define SIZE_flag                   1
+#define SIZE_u16                    2
 #define SIZE_u32                    4
 #define SIZE_i32                    4
 #define SIZE_f32                    4

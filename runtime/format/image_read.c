@@ -51,6 +51,12 @@ static uint8_t get_u8(In *in)
     return *take(in, 1);
 }
 
+static uint16_t get_u16(In *in)
+{
+    const uint8_t *b = take(in, 2);
+    return (uint16_t)(b[0] | b[1] << 8);
+}
+
 static uint32_t get_u32(In *in)
 {
     const uint8_t *b = take(in, 4);
@@ -185,6 +191,7 @@ static Operand get_operand(In *in)
 }
 
 READER(Machine, machine, LAYOUT_MACHINE)
+READER(DefectRun, defect, LAYOUT_DEFECT)
 READER(Image, source, LAYOUT_SOURCE)
 READER(Origin, origin, LAYOUT_ORIGIN)
 READER(Op, op, LAYOUT_OP)
@@ -234,6 +241,7 @@ static bool read_machine(In *in, Machine *m)
         return fail(in, "a width, factor or rate that is not positive");
     return range_ok(in, "width", m->width, 1, MACHINE_MAX_EXTENT) &&
            range_ok(in, "height", m->height, 1, MACHINE_MAX_EXTENT) &&
+           range_ok(in, "spare_columns", m->spare_columns, 0, MACHINE_MAX_EXTENT) &&
            range_ok(in, "sram_bytes", m->sram_bytes, 1, 1 << 22) &&
            range_ok(in, "reserve_bytes", m->reserve_bytes, 0, m->sram_bytes) &&
            range_ok(in, "op_bytes", m->op_bytes, 0, 1 << 16) &&
@@ -245,6 +253,25 @@ static bool read_machine(In *in, Machine *m)
            range_ok(in, "colors", m->colors, 1, MACHINE_MAX_COLORS) &&
            range_ok(in, "reserved_colors", m->reserved_colors, 0, m->colors) &&
            range_ok(in, "hop", m->hop, 0, 1 << 20) && range_ok(in, "ramp", m->ramp, 0, 1 << 20);
+}
+
+static bool read_defects(In *in, Image *image)
+{
+    Defects *d = &image->defects;
+    uint64_t n = in->left / LAYOUT_SIZE(LAYOUT_DEFECT);
+    uint32_t bad;
+
+    if (n > UINT32_MAX)
+        return fail(in, "too many runs of dead cores");
+    d->n = (uint32_t)n;
+    d->runs = arena_array(in->arena, DefectRun, d->n);
+    for (uint32_t i = 0; i < d->n; i++)
+        get_defect(in, &d->runs[i]);
+    if (!section_ends(in))
+        return false;
+    return defects_sound(&image->machine, d, &bad) ||
+           FAIL(in, "run %u of dead cores is out of order, touches another or leaves the wafer",
+                bad);
 }
 
 static bool read_source(In *in, Image *image)
@@ -327,7 +354,8 @@ static bool read_plan(In *in, Image *image)
             !range_ok(in, "x of a kernel", k->x, 0, MACHINE_MAX_EXTENT) ||
             !range_ok(in, "y of a kernel", k->y, 0, MACHINE_MAX_EXTENT) ||
             !range_ok(in, "width of a kernel", k->w, 0, MACHINE_MAX_EXTENT) ||
-            !range_ok(in, "height of a kernel", k->h, 0, MACHINE_MAX_EXTENT))
+            !range_ok(in, "height of a kernel", k->h, 0, MACHINE_MAX_EXTENT) ||
+            !index_ok(in, "turn of a kernel", k->turn, 4))
             return false;
     }
     for (uint32_t i = 0; i < image->n_streams; i++) {
@@ -591,9 +619,9 @@ bool image_read(Arena *a, Diag *d, const char *path, Bytes file, Image *result)
         ImageSection id;
         bool (*read)(In *in, Image *image);
     } parts[] = {
-        {IMAGE_SOURCE, read_source}, {IMAGE_ORIGINS, read_origins}, {IMAGE_PROGRAMS, read_programs},
-        {IMAGE_PLAN, read_plan},     {IMAGE_CORES, read_cores},     {IMAGE_ROUTES, read_routes},
-        {IMAGE_IO, read_io},
+        {IMAGE_DEFECTS, read_defects},   {IMAGE_SOURCE, read_source}, {IMAGE_ORIGINS, read_origins},
+        {IMAGE_PROGRAMS, read_programs}, {IMAGE_PLAN, read_plan},     {IMAGE_CORES, read_cores},
+        {IMAGE_ROUTES, read_routes},     {IMAGE_IO, read_io},
     };
     in = section_of(base, section, IMAGE_MACHINE);
     if (!read_machine(&in, &result->machine))

@@ -65,6 +65,13 @@ static void put_u32(Out *out, uint32_t v)
         at[i] = (uint8_t)(v >> 8 * i);
 }
 
+static void put_u16(Out *out, uint16_t v)
+{
+    uint8_t *at = put(out, 2);
+    at[0] = (uint8_t)v;
+    at[1] = (uint8_t)(v >> 8);
+}
+
 static void put_u8(Out *out, uint8_t v)
 {
     *put(out, 1) = v;
@@ -170,6 +177,7 @@ static void put_str(Out *out, const char *string)
     }
 
 WRITER(Machine, machine, LAYOUT_MACHINE)
+WRITER(DefectRun, defect, LAYOUT_DEFECT)
 WRITER(Image, source, LAYOUT_SOURCE)
 WRITER(Origin, origin, LAYOUT_ORIGIN)
 WRITER(KernelInfo, kernel, LAYOUT_KERNEL)
@@ -265,6 +273,8 @@ static void put_sections(Out section[IMAGE_SECTIONS], const Image *image)
             put_fraction(out, m->cost[c][t].conflict);
         }
     }
+    for (uint32_t i = 0; i < image->defects.n; i++)
+        put_defect(&section[IMAGE_DEFECTS], &image->defects.runs[i]);
     out = &section[IMAGE_SOURCE];
     put_source(out, image);
     put_bytes(out, image->source, image->source_len);

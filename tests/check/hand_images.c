@@ -111,6 +111,7 @@ static Image start(Arena *a, const char *model)
                    .source_name = "hand.dsl",
                    .source = "",
                    .has_weights = true,
+                   .defects = {0, arena_array(a, DefectRun, 2)},
                    .native = {.cpu = ""},
                    .data = arena_array(a, uint8_t, 16)};
 }

@@ -7,7 +7,7 @@
  *         to 'join', which adds what comes on both ways.
  *
  * Everything lies on the arena and may be written to; there is room for MORE_ROUTES more
- * routes. */
+ * routes and for 2 runs of dead cores. */
 #ifndef WSE_TESTS_HAND_IMAGES_H
 #define WSE_TESTS_HAND_IMAGES_H
 

@@ -87,6 +87,44 @@ static void a_rectangle_moved_out_of_its_region(Image *m)
     m->cores[0].grid.x = 1;
 }
 
+static void dead(Image *m, DefectRun run)
+{
+    m->defects.runs[0] = m->defects.runs[1] = run;
+    m->defects.n = 1;
+}
+
+static void dead_cores_off_the_wafer(Image *m)
+{
+    dead(m, (DefectRun){1, 7, 2});
+}
+
+static void the_same_dead_core_twice(Image *m)
+{
+    dead(m, (DefectRun){6, 3, 1});
+    m->defects.n = 2;
+}
+
+static void more_spare_columns_than_columns(Image *m)
+{
+    m->machine.spare_columns = MACHINE_MAX_EXTENT + 1;
+}
+
+static void a_program_in_a_hole(Image *m)
+{
+    dead(m, (DefectRun){2, 2, DEFECT_SKIP + 1});
+}
+
+static void a_port_at_a_row_without_its_last_core(Image *m)
+{
+    dead(m, (DefectRun){2, 7, 1});
+}
+
+static void a_route_through_a_hole(Image *m)
+{
+    add_route(m, 4, 6, 5, SIDE_W, SIDE_E);
+    dead(m, (DefectRun){6, 3, DEFECT_SKIP + 1});
+}
+
 static void a_reserved_color(Image *m)
 {
     m->cores[0].channels[0].color = 21;
@@ -473,6 +511,14 @@ const Mutation mutations[] = {
      two_routes_of_one_color_crossing},
     {CHECK_ROUTE_RETURN, "back where it comes from", matvec_image, back_where_it_comes_from},
     {CHECK_ROUTE_EDGE, "out where no port takes it", matvec_image, out_where_no_port_takes_it},
+    {CHECK_DEFECTS, "dead cores off the wafer", matvec_image, dead_cores_off_the_wafer},
+    {CHECK_DEFECTS, "the same dead core twice", matvec_image, the_same_dead_core_twice},
+    {CHECK_MACHINE, "more spare columns than columns", matvec_image,
+     more_spare_columns_than_columns},
+    {CHECK_CORE_DEAD, "a program in a hole", matvec_image, a_program_in_a_hole},
+    {CHECK_PORT_DEAD, "a port at a row without its last core", matvec_image,
+     a_port_at_a_row_without_its_last_core},
+    {CHECK_ROUTE_DEAD, "a route through a hole", matvec_image, a_route_through_a_hole},
     {CHECK_ROUTE_DANGLING, "a route that ends too early", matvec_image,
      a_route_that_ends_too_early},
     {CHECK_ROUTE_DANGLING, "a router that sends nowhere", matvec_image,

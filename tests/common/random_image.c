@@ -1050,3 +1050,24 @@ bool random_image(Arena *a, Rng *rng, Image *result)
     free(messages);
     return good;
 }
+
+void random_defects(Arena *a, Rng *rng, Image *image)
+{
+    Machine *m = &image->machine;
+    Defects *d = &image->defects;
+
+    m->spare_columns = 2 * DEFECT_SKIP;
+    uint32_t width = m->width + m->spare_columns;
+    d->runs = arena_array(a, DefectRun, (size_t)width * m->height);
+    for (uint32_t y = 0; y < m->height; y++) {
+        uint32_t dead = 0, row = 0; // cores; the latest ones, next to each other
+        for (uint32_t x = 0; x < width; x++) {
+            bool dies = dead < m->spare_columns && row < DEFECT_SKIP && rng_below(rng, 10) == 0;
+            dead += dies;
+            row = dies ? row + 1 : 0;
+            if (dies)
+                d->runs[d->n++] = (DefectRun){(uint16_t)y, (uint16_t)x, 1};
+        }
+    }
+    defects_normalise(d);
+}

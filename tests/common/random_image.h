@@ -18,4 +18,7 @@ Machine random_machine(Rng *rng);
 /* False only if no image was found (does not happen for the seeds that tests use). */
 bool random_image(Arena *a, Rng *rng, Image *result);
 
+/* Gives the machine spare columns, and dead cores that these make up for: a tenth. */
+void random_defects(Arena *a, Rng *rng, Image *image);
+
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// tests/engines/engines_test.c - the engines against each other on random images: values and
-// times, times alone, with every link an event, and with periods skipped. Cycle for cycle.
+// tests/engines/engines_test.c - the engines against each other on random images, half of them
+// on wafers with dead cores: values and times, times alone, with every link an event, and with
+// periods skipped. Cycle for cycle.
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +47,10 @@ static bool load(Arena *a, uint64_t seed, Image *image, Fabric *f)
     Rng rng = {seed};
     Diag d;
     diag_init(&d, "engines_test");
-    bool good = random_image(a, &rng, image) && check_image(a, &d, image, f);
+    bool good = random_image(a, &rng, image);
+    if (good && seed % 2 == 0)
+        random_defects(a, &rng, image);
+    good = good && check_image(a, &d, image, f);
     diag_finish(&d);
     return good;
 }

@@ -17,7 +17,7 @@ enum {
     PORT_RING = 2,
     PATIENCE = 100000,
     MOST = 64,
-    MOST_WORDS = 16
+    MOST_WORDS = 48
 };
 
 typedef struct Message {
@@ -99,6 +99,7 @@ typedef struct Wavelets {
     Fifo **router;            // by (y * width + x) * colors + color
     const RouteRect **config; // of it
     uint32_t *core_at;        // core + 1
+    const DefectMap *defects; // NULL: none
     WaveletResult *result;
     bool progress;
 } Wavelets;
@@ -130,12 +131,13 @@ static Link *new_link(Wavelets *w)
 }
 
 // Words of `from` also go to `to`.
-static void connect(Fifo *from, Link *link, Fifo *to, uint32_t delay)
+static void connect(Fifo *from, Link *link, Fifo *to, uint32_t delay, uint32_t routers)
 {
     link->user[link->n_users].fifo = from;
     link->user[link->n_users++].branch = from->n_out;
     from->out[from->n_out++] = (Branch){link, to, delay};
-    to->capacity += delay - 1; // what the wire itself holds
+    // What the wire itself holds, and the routers of dead cores that it passes.
+    to->capacity += delay - 1 + routers;
 }
 
 static size_t router_index(const Wavelets *w, uint32_t x, uint32_t y, uint32_t color)
@@ -253,22 +255,25 @@ static bool build_router(Wavelets *w, Link **links, uint32_t x, uint32_t y, uint
         if (!from)
             return fault(w, NULL, "a route without a source");
         Link *up = r->in == SIDE_RAMP ? mine[SIDE_COUNT] : new_link(w);
-        connect(from, up, here, r->in == SIDE_RAMP ? m->ramp : m->hop);
+        connect(from, up, here, r->in == SIDE_RAMP ? m->ramp : m->hop, 0);
     }
     for (uint32_t side = 0; side < SIDE_COUNT; side++) {
         if (!(r->out >> side & 1))
             continue;
         int nx = (int)x + side_dx((Side)side), ny = (int)y + side_dy((Side)side);
+        uint32_t hops = 1;
         Fifo *to;
         if (side == SIDE_RAMP)
             to = core_fifo(w, x, y, color, false);
         else if (nx < 0 || nx >= (int)m->width)
             to = port_fifo(w, side, y, color, true);
-        else
+        else {
             to = w->router[router_index(w, (uint32_t)nx, (uint32_t)ny, color)];
+            hops = defect_hops(w->defects, x, y, (uint32_t)nx, (uint32_t)ny);
+        }
         if (!to)
             return fault(w, NULL, "a route that ends nowhere");
-        connect(here, mine[side], to, side == SIDE_RAMP ? m->ramp : m->hop);
+        connect(here, mine[side], to, side == SIDE_RAMP ? m->ramp : m->hop * hops, hops - 1);
     }
     return true;
 }
@@ -279,6 +284,7 @@ static bool build(Wavelets *w)
     size_t routers = (size_t)m->width * m->height;
     Link **links = arena_array(w->a, Link *, routers * (SIDE_COUNT + 1));
 
+    w->defects = defect_map(w->a, m, &w->image->defects);
     w->router = arena_array(w->a, Fifo *, routers * MACHINE_MAX_COLORS);
     w->config = arena_array(w->a, const RouteRect *, routers *MACHINE_MAX_COLORS);
     w->core_at = arena_array(w->a, uint32_t, routers);

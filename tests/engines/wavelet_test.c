@@ -229,6 +229,8 @@ static void test_random(void)
         Fabric f;
         Pair p;
         CU_ASSERT_FATAL(random_image(&a, &rng, &im));
+        if (seed % 4 == 0)
+            random_defects(&a, &rng, &im);
         im.machine.hop = 1; // the routers' FIFOs and Q are made for that
         im.machine.ramp = im.machine.ramp ? im.machine.ramp : 1;
         im.machine.latency = 1;

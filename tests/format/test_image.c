@@ -28,6 +28,9 @@ static void make_sample(Sample *s)
     Image *im = &s->image;
 
     im->machine = plain_machine();
+    im->machine.spare_columns = 2;
+    im->defects.n = 2;
+    im->defects.runs = COPY_ARRAY(a, DefectRun, {0, 5, 1}, {1, 3, 7});
     im->producer = "wsec 0.1.0";
     im->options = "--machine plain";
     im->model = "tiny";
@@ -46,12 +49,13 @@ static void make_sample(Sample *s)
     im->classes[1] = class_of(a, "class 1 \"input\" data=1 {\n channel 0 out\n"
                                  "copy [1, 1, 1, 4] f32 c0 <- f32 m[d0 : 0 0 0 1] }");
     im->n_kernels = 1;
-    im->kernels =
-        COPY_ARRAY(a, KernelInfo, {"fc1", "matvec", "2x3: 4 -> 4", 1, 2, 2, 3, 1, 1000, 800, 2048});
+    im->kernels = COPY_ARRAY(
+        a, KernelInfo,
+        {"fc1", "matvec", "2x3: 4 -> 4", 1, 2, 2, 3, 1, 1000, 800, 2048, 3, true, 2, 3, 1});
     im->n_streams = 2;
     im->streams =
-        COPY_ARRAY(a, StreamInfo, {"x -> fc1", -1, 0, 1, 5, 1, 4, 1, "x", 1, 1, 4, 1, DT_F32},
-                   {"fc1 -> y", 0, -1, 1, 6, 1, 4, 1, "y", 1, 1, 4, 1, DT_F16});
+        COPY_ARRAY(a, StreamInfo, {"x -> fc1", -1, 0, 1, 5, 1, 4, 1, "x", 1, 1, 4, 1, DT_F32, 0},
+                   {"fc1 -> y", 0, -1, 1, 6, 1, 4, 1, "y", 1, 1, 4, 1, DT_F16, 5});
     im->n_cores = 1;
     im->cores = COPY_ARRAY(
         a, CoreRect, {.grid = {1, 2, 2, 3, 1, 1}, .class_id = 0, .n_segments = 2, .n_inits = 2});
@@ -245,7 +249,7 @@ static void test_messages(void)
     note[16] = 7; // before any digest
     note[20] = 9;
     expect_refused(s.bytes, "section .note.wse: the image has version 7.9, this program reads "
-                            "version 1.0");
+                            "version 1.1");
     note[16] = IMAGE_VERSION_MAJOR;
     expect_refused(s.bytes, "the layout of the image's version 1.9");
     note[20] = IMAGE_VERSION_MINOR;
@@ -284,6 +288,12 @@ static void test_bad_values(void)
     EXPECT(im->machine.landing.num = 0, "not positive");
     EXPECT(im->machine.cost[COST_MAC][DT_I32].width.num = 0, "not positive");
     EXPECT(im->machine.cost[0][0].conflict = ((Fraction){1, 2}), "not positive");
+    EXPECT(im->machine.spare_columns = MACHINE_MAX_EXTENT + 1, "spare_columns");
+    EXPECT(im->defects.runs[0].y = 2, "section .wse.defects: run 1 of dead cores");
+    EXPECT(im->defects.runs[0].n = 0, "section .wse.defects: run 0 of dead cores");
+    EXPECT(im->defects.runs[1].y = (uint16_t)im->machine.height, "run 1 of dead cores");
+    EXPECT(im->defects.runs[1].x = UINT16_MAX, "run 1 of dead cores");
+    EXPECT(im->kernels[0].turn = 4, "turn of a kernel");
     EXPECT(im->n_origins = 0, "origin 0 is missing");
     EXPECT(im->classes[0].ops[1].origin = 2, "section .wse.programs: origin 2 of 2");
     EXPECT(im->classes[0].ops[1].code = 99, "section .wse.programs: class 0: operation 1");
