@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "passes/machine_files.h"
+#include "passes/embedded.h"
 #include "passes/passes.h"
 #include "tests/common/capture.h"
 #include "tests/common/suite.h"
@@ -28,7 +28,7 @@ static bool load(const char *text, size_t len, Machine *m, char **messages, int 
 
 static const char *preset(const char *name)
 {
-    for (const MachineFile *f = machine_files; f->name; f++)
+    for (const EmbeddedFile *f = embedded_files; f->name; f++)
         if (strcmp(f->name, name) == 0)
             return f->text;
     return "";
