@@ -66,8 +66,10 @@ typedef struct Bounds {
 Bounds plan_bounds(const Plan *p, uint32_t max_cores);
 
 /* Reports and pictures, from the plan. */
-void report_text(Text *t, const Plan *p, const PipelineTimes *times);
-void report_json(Text *t, const Plan *p, const PipelineTimes *times);
+void report_text(Text *t, const PassContext *cx, const PipelineTimes *times);
+void report_json(Text *t, const PassContext *cx, const PipelineTimes *times);
+/* --explain: also for a plan that could not be sized or placed. */
+void explain_text(Text *t, const PassContext *cx, const Kernel *k);
 void plan_svg(Text *t, const Plan *p);
 bool placement_xml_write(Diag *d, const Plan *p, const char *path);
 

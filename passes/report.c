@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/report.c - the plan in numbers: --report as text and as JSON, from one walk.
  *
- * Link loads are those of the router: boxes around bundles, so "up to". */
+ * On top what one asks first: the slowest kernel and the bound, cores, adapters, wire, the
+ * hottest link, what moved. Then lists, then a section a kernel with the shapes next to the
+ * chosen one (explain.h); kernels that are alike share one, so a report stays readable where a
+ * network has hundreds. Link loads are those of the router: boxes around bundles, so "up to". */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "passes/planner.h"
+#include "passes/explain.h"
 
-enum { HOT_LINKS = 8, FULL_CORES = 8 };
+enum { HOT_LINKS = 8, FULL_CORES = 8, DEEP_SECTIONS = 24, NAMED = 6 };
 
 typedef struct HotLink {
     Box box;
@@ -18,36 +22,71 @@ typedef struct HotLink {
 
 static const char *const side_names[] = {"north", "east", "south", "west"};
 
+/* Kernels alike in all but name and place. */
+typedef struct Section {
+    const Kernel **kernels;
+    uint32_t n;
+    KernelStory story; /* of the first */
+    bool deep;         /* its shapes were asked for */
+    size_t near[MAX_NEAR];
+    unsigned n_near;
+} Section;
+
+typedef struct Moves {
+    uint32_t kept, moved, fresh, gone;
+    const char *names; /* of those that moved, the first few */
+} Moves;
+
+/* All that text and JSON show, computed once. */
+typedef struct Report {
+    Arena arena;
+    const PassContext *cx;
+    const Plan *plan;
+    uint64_t target, cores;
+    const Kernel *slowest;
+    Bounds bounds, own; /* with all cores, with those in use */
+    uint32_t adapters;
+    uint64_t adapter_cores, wire, lane_wire;
+    HotLink hot[HOT_LINKS];
+    size_t n_hot;
+    uint32_t keepouts, holes;
+    uint64_t keepout_cores, hole_cores;
+    Moves moves;
+    Section *sections; /* the slowest first */
+    uint32_t n_sections;
+} Report;
+
+/* ---- collecting ---- */
+
 /* Loads by box: streams' segments as they are, chains inside regions, every one with what
  * others add to it where they meet. */
-static size_t hot_links(const Plan *p, Arena *a, HotLink *hot)
+static void hot_links(Report *r)
 {
-    Router *r = router_create(a, (Plan *)p, UINT64_MAX / 4);
-    size_t n = 0;
+    const Plan *p = r->plan;
+    Router *router = router_create(&r->arena, (Plan *)p, UINT64_MAX / 4);
     for (size_t i = 0; i < p->kernels.n; i++)
-        router_add_kernel(r, p->kernels.data[i]);
+        router_add_kernel(router, p->kernels.data[i]);
     for (size_t i = 0; i < p->streams.n; i++)
-        router_add_routed(r, p->streams.data[i]);
-    for (size_t i = 0; i < r->taken.n; i++) {
+        router_add_routed(router, p->streams.data[i]);
+    for (size_t i = 0; i < router->taken.n; i++) {
         for (Side d = SIDE_N; d <= SIDE_W; d++) {
-            const Taken *t = &r->taken.data[i];
+            const Taken *t = &router->taken.data[i];
             if (!t->load[d])
                 continue;
             const char *what = t->stream >= 0 ? p->streams.data[t->stream]->name : NULL;
-            HotLink h = {t->box, d, router_load(r, t->box, d), what};
+            HotLink h = {t->box, d, router_load(router, t->box, d), what};
             for (size_t k = 0; !what && k < p->kernels.n; k++)
                 if (box_meet(plan_box(p->kernels.data[k]), t->box))
                     h.what = p->kernels.data[k]->name;
-            size_t at = n < HOT_LINKS ? n++ : HOT_LINKS;
-            if (at == HOT_LINKS && h.words <= hot[HOT_LINKS - 1].words)
+            size_t at = r->n_hot < HOT_LINKS ? r->n_hot++ : HOT_LINKS;
+            if (at == HOT_LINKS && h.words <= r->hot[HOT_LINKS - 1].words)
                 continue;
             at = at == HOT_LINKS ? HOT_LINKS - 1 : at;
-            for (; at > 0 && hot[at - 1].words < h.words; at--)
-                hot[at] = hot[at - 1];
-            hot[at] = h;
+            for (; at > 0 && r->hot[at - 1].words < h.words; at--)
+                r->hot[at] = r->hot[at - 1];
+            r->hot[at] = h;
         }
     }
-    return n;
 }
 
 static const Kernel **by_fullness(const Plan *p, Arena *a)
@@ -62,71 +101,228 @@ static const Kernel **by_fullness(const Plan *p, Arena *a)
     return k;
 }
 
-/* What a kernel's own time is made of, in a word. */
-static const char *bound_by(const Plan *p, const Kernel *k)
-{
-    uint64_t target = plan_target(p), in = 0, out = 0;
-    for (uint32_t i = 0; i < k->n_in; i++)
-        in += stream_words(p->streams.data[k->in[i]]);
-    for (uint32_t i = 0; i < k->n_out; i++)
-        out += stream_words(p->streams.data[k->out[i]]);
-    if (k->shape.cycles * 10 < target * 9)
-        return "waits for others";
-    if ((in + out) * 2 > k->shape.cycles)
-        return "its words";
-    return k->shape.bytes * 10 > p->machine->sram_bytes * 9ull ? "memory" : "compute";
-}
-
 static uint64_t largest(Bounds b)
 {
     uint64_t v = b.compute > b.memory ? b.compute : b.memory;
     return b.host > v ? b.host : v;
 }
 
-static const char *operators(const Kernel *k, Arena *a)
+static double gap(const Report *r, Bounds b)
 {
-    if (!k->anchor)
-        return "adapter";
-    const char *s = op_info[k->anchor->op].text;
-    for (uint32_t i = 0; i < k->n_steps; i++)
-        s = arena_printf(a, "%s+%s", s, op_info[k->steps[i]->op].text);
-    return s;
+    return largest(b) ? (double)r->target / (double)largest(b) : 0.0;
 }
 
-void report_text(Text *t, const Plan *p, const PipelineTimes *times)
+static uint64_t lane_hops(const Stream *s)
 {
-    Arena a = {0};
+    uint64_t n = 0;
+    for (uint32_t l = 0; l < s->protocol.lanes; l++) {
+        int64_t at[2] = {s->start_x ? s->start_x[l] : 0, s->start_y ? s->start_y[l] : 0};
+        for (uint32_t i = 0; i < s->n_segments; i++) {
+            const BundleSegment *g = &s->segments[i];
+            int64_t *c = &at[g->side == SIDE_N || g->side == SIDE_S];
+            n += (uint64_t)llabs((int64_t)g->to[l] - *c);
+            *c = g->to[l];
+        }
+    }
+    return n;
+}
+
+static void add_name(Text *t, uint32_t n, const char *name)
+{
+    if (n < NAMED)
+        text_printf(t, "%s%s", n ? ", " : "", name);
+    else if (n == NAMED)
+        text_add(t, " ...");
+}
+
+/* Against the earlier placement, by name. */
+static Moves find_moves(Report *r, const EarlierPlacement *e)
+{
+    Moves m = {0};
+    Text names = {0};
+    uint32_t known = 0;
+    for (size_t i = 0; i < r->plan->kernels.n; i++) {
+        const Kernel *k = r->plan->kernels.data[i];
+        const EarlierKernel *was = NULL;
+        for (size_t j = 0; j < e->kernels.n && !was; j++)
+            if (strcmp(e->kernels.data[j].name, k->name) == 0)
+                was = &e->kernels.data[j];
+        uint32_t w, h;
+        plan_extent(k, &w, &h);
+        known += was != NULL;
+        if (!was) {
+            m.fresh++;
+        } else if (was->x == k->x && was->y == k->y && was->w == w && was->h == h &&
+                   was->turn == k->turn && was->mirror == k->mirror) {
+            m.kept++;
+        } else {
+            add_name(&names, m.moved++,
+                     arena_printf(&r->arena, "%s (%u,%u to %u,%u)", k->name, was->x, was->y, k->x,
+                                  k->y));
+        }
+    }
+    m.gone = (uint32_t)e->kernels.n - known;
+    m.names = names.data ? arena_strdup(&r->arena, names.data, names.len) : "";
+    text_free(&names);
+    return m;
+}
+
+static bool same_stream_form(const Stream *a, const Stream *b)
+{
+    const Protocol *p = &a->protocol, *q = &b->protocol;
+    return p->dtype == q->dtype && p->rows == q->rows && p->cols == q->cols &&
+           p->features == q->features && p->lanes == q->lanes && p->segs == q->segs;
+}
+
+static bool pinned(const Report *r, const Kernel *k)
+{
+    const Constraints *c = r->cx->options.constraints;
+    for (size_t i = 0; c && i < c->pins.n; i++)
+        if (strcmp(c->pins.data[i].kernel, k->name) == 0)
+            return true;
+    for (size_t i = 0; c && i < c->areas.n; i++)
+        if (strcmp(c->areas.data[i].kernel, k->name) == 0)
+            return true;
+    return false;
+}
+
+static bool alike(Report *r, const Kernel *a, const Kernel *b)
+{
+    const Shape *s = &a->shape, *t = &b->shape;
+    bool same = a->kind == b->kind && a->n_in == b->n_in && a->n_out == b->n_out && s->w == t->w &&
+                s->h == t->h && s->split == t->split && s->segs_out == t->segs_out &&
+                s->lanes_in == t->lanes_in && s->lanes_out == t->lanes_out &&
+                s->cycles == t->cycles && s->bytes == t->bytes && a->n_steps == b->n_steps &&
+                !a->anchor == !b->anchor && (!a->anchor || a->anchor->op == b->anchor->op);
+    for (uint32_t i = 0; i < a->n_steps && same; i++)
+        same = a->steps[i]->op == b->steps[i]->op;
+    for (uint32_t i = 0; i < a->n_in && same; i++)
+        same = same_stream_form(r->plan->streams.data[a->in[i]], r->plan->streams.data[b->in[i]]);
+    for (uint32_t i = 0; i < a->n_out && same; i++)
+        same = same_stream_form(r->plan->streams.data[a->out[i]], r->plan->streams.data[b->out[i]]);
+    return same && !pinned(r, a) && !pinned(r, b);
+}
+
+/* The slowest first; where equal, in the order of the plan. */
+static void find_sections(Report *r)
+{
+    const Plan *p = r->plan;
+    r->sections = arena_array(&r->arena, Section, p->kernels.n);
+    const Kernel **first = arena_array(&r->arena, const Kernel *, p->kernels.n);
+    uint32_t *of = arena_array(&r->arena, uint32_t, p->kernels.n), n = 0;
+    for (size_t i = 0; i < p->kernels.n; i++) {
+        uint32_t k = 0;
+        while (k < n && !alike(r, first[k], p->kernels.data[i]))
+            k++;
+        if (k == n)
+            first[n++] = p->kernels.data[i];
+        of[i] = k;
+    }
+    r->n_sections = n;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t at = 0;
+        for (uint32_t j = 0; j < n; j++)
+            at += first[j]->shape.cycles > first[k]->shape.cycles ||
+                  (first[j]->shape.cycles == first[k]->shape.cycles && j < k);
+        Section *s = &r->sections[at];
+        s->kernels = arena_array(&r->arena, const Kernel *, p->kernels.n);
+        for (size_t i = 0; i < p->kernels.n; i++)
+            if (of[i] == k)
+                s->kernels[s->n++] = p->kernels.data[i];
+        s->deep = at < DEEP_SECTIONS;
+        kernel_story(&r->arena, r->cx, first[k], s->deep, &s->story);
+        s->n_near = story_near(&s->story, s->near);
+    }
+}
+
+static void collect(Report *r, const PassContext *cx)
+{
+    const Plan *p = cx->plan;
+    *r = (Report){.cx = cx, .plan = p, .target = plan_target(p), .cores = plan_cores(p)};
+    r->bounds = plan_bounds(p, 0);
+    r->own = plan_bounds(p, (uint32_t)r->cores);
+    for (size_t i = 0; i < p->kernels.n; i++) {
+        const Kernel *k = p->kernels.data[i];
+        if (!r->slowest || k->shape.cycles > r->slowest->shape.cycles)
+            r->slowest = k;
+        if (k->kind == KERNEL_ADAPTER) {
+            r->adapters++;
+            r->adapter_cores += (uint64_t)k->shape.w * k->shape.h;
+        }
+    }
+    for (size_t i = 0; i < p->streams.n; i++) {
+        r->wire += stream_hops(p->streams.data[i]);
+        r->lane_wire += lane_hops(p->streams.data[i]);
+    }
+    for (size_t i = 0; i < p->keepouts.n; i++) {
+        const KeepOut *o = &p->keepouts.data[i];
+        *(o->dead ? &r->holes : &r->keepouts) += 1;
+        *(o->dead ? &r->hole_cores : &r->keepout_cores) += (uint64_t)o->w * o->h;
+    }
+    hot_links(r);
+    if (cx->options.earlier)
+        r->moves = find_moves(r, cx->options.earlier);
+    find_sections(r);
+}
+
+/* ---- text ---- */
+
+static void text_top(Text *t, const Report *r)
+{
+    const Plan *p = r->plan;
     const Machine *m = p->machine;
-    uint64_t target = plan_target(p), cores = plan_cores(p);
-    Bounds b = plan_bounds(p, 0);
+    double all = (double)m->width * m->height;
     text_printf(t, "%s on %s (%u x %u cores at %" PRIu64 " MHz)\n", p->graph->name, m->name,
                 m->width, m->height, m->clock_hz / 1000000);
-    text_printf(t, "  %" PRIu64 " cores (%.3f %%), %zu kernels, %zu streams\n", cores,
-                100.0 * (double)cores / ((double)m->width * m->height), p->kernels.n, p->streams.n);
-    text_printf(t, "  estimated %" PRIu64 " cycles a sample, %.0f samples/s\n", target,
-                target ? (double)m->clock_hz / (double)target : 0.0);
+    text_printf(t, "  estimated %" PRIu64 " cycles a sample, %.0f samples/s\n", r->target,
+                r->target ? (double)m->clock_hz / (double)r->target : 0.0);
+    if (r->slowest)
+        text_printf(t, "  slowest kernel '%s': %" PRIu64 " cycles, %s\n", r->slowest->name,
+                    r->slowest->shape.cycles, r->sections[0].story.limit);
     text_printf(t, "  limited by %s\n", p->why ? p->why : "its slowest kernel");
     text_printf(t,
                 "  lower bounds on all cores: compute %" PRIu64 ", memory %" PRIu64
                 ", host I/O %" PRIu64 " cycles; the estimate is %.2f times the largest\n",
-                b.compute, b.memory, b.host,
-                largest(b) ? (double)target / (double)largest(b) : 0.0);
-    Bounds own = plan_bounds(p, (uint32_t)cores);
-    text_printf(t, "  on the %" PRIu64 " cores in use: compute %" PRIu64 ", %.2f times\n\n", cores,
-                own.compute, largest(own) ? (double)target / (double)largest(own) : 0.0);
+                r->bounds.compute, r->bounds.memory, r->bounds.host, gap(r, r->bounds));
+    text_printf(t, "  on the %" PRIu64 " cores in use: compute %" PRIu64 ", %.2f times\n", r->cores,
+                r->own.compute, gap(r, r->own));
+    text_printf(t, "  %" PRIu64 " cores (%.3f %%), %zu kernels, %zu streams\n", r->cores,
+                100.0 * (double)r->cores / all, p->kernels.n, p->streams.n);
+    text_printf(t, "  adapters: %u on %" PRIu64 " cores\n", r->adapters, r->adapter_cores);
+    text_printf(
+        t, "  wire: %" PRIu64 " hops over the streams' longest lanes, %" PRIu64 " over all lanes\n",
+        r->wire, r->lane_wire);
+    if (r->n_hot)
+        text_printf(t, "  hottest link: %" PRIu64 " of %" PRIu64 " words a sample (%.1f %%), %s\n",
+                    r->hot[0].words, r->target,
+                    r->target ? 100.0 * (double)r->hot[0].words / (double)r->target : 0.0,
+                    r->hot[0].what ? r->hot[0].what : "");
+    if (r->keepouts)
+        text_printf(t, "  keep-outs: %u on %" PRIu64 " cores\n", r->keepouts, r->keepout_cores);
+    if (r->holes)
+        text_printf(t, "  out of order: %u areas on %" PRIu64 " cores\n", r->holes, r->hole_cores);
+    if (r->cx->options.earlier)
+        text_printf(t, "  since the earlier placement: %u stayed, %u moved%s%s, %u new, %u gone\n",
+                    r->moves.kept, r->moves.moved, r->moves.moved ? ": " : "", r->moves.names,
+                    r->moves.fresh, r->moves.gone);
+}
 
-    text_add(t, "kernel            cores      region          lanes      cycles   bytes  bound by  "
-                "        operators\n");
+static void text_lists(Text *t, Report *r)
+{
+    const Plan *p = r->plan;
+    text_add(t, "\nkernel            cores      region          lanes      cycles   bytes  limit "
+                "     operators\n");
     for (size_t i = 0; i < p->kernels.n; i++) {
         const Kernel *k = p->kernels.data[i];
+        KernelStory s;
         uint32_t w, h;
         plan_extent(k, &w, &h);
+        kernel_story(&r->arena, r->cx, k, false, &s);
         text_printf(t,
-                    "%-16s %6u  %3u x %-3u at %3u,%-3u %3u -> %-3u %9" PRIu64 "  %6u  %-16s  %s\n",
+                    "%-16s %6u  %3u x %-3u at %3u,%-3u %3u -> %-3u %9" PRIu64 "  %6u  %-9s  %s\n",
                     k->name, w * h, w, h, k->x, k->y, k->shape.lanes_in, k->shape.lanes_out,
-                    k->shape.cycles, k->shape.bytes, bound_by(p, k), operators(k, &a));
+                    k->shape.cycles, k->shape.bytes, s.limit, kernel_operators(&r->arena, k));
     }
-
     text_add(t,
              "\nstream                            lanes color  messages x words   slots   hops\n");
     for (size_t i = 0; i < p->streams.n; i++) {
@@ -135,22 +331,50 @@ void report_text(Text *t, const Plan *p, const PipelineTimes *times)
                     protocol_messages(&s->protocol), protocol_words(&s->protocol), s->slots,
                     stream_hops(s));
     }
-
     if (p->curve.n)
         text_add(t, "\ncores against cycles a sample, before placement\n");
     for (size_t i = 0; i < p->curve.n; i++)
         text_printf(t, "  %9" PRIu64 " %9" PRIu64 "\n", p->curve.data[i].cores,
                     p->curve.data[i].cycles);
+}
 
-    HotLink hot[HOT_LINKS];
-    size_t n = hot_links(p, &a, hot);
+static void text_section(Text *t, Arena *a, const Section *s)
+{
+    const Kernel *k = s->kernels[0];
+    const Shape *c = &k->shape;
+    text_printf(t, "\n%s", k->name);
+    if (s->n > 1)
+        text_printf(t, " .. %s (%u kernels)", s->kernels[s->n - 1]->name, s->n);
+    text_printf(t, ": %s, %s\n  %u -> %u lanes, %u x %u cores, %" PRIu64 " cycles, %u bytes; at",
+                kernel_kind_text(k->kind), kernel_operators(a, k), c->lanes_in, c->lanes_out, c->w,
+                c->h, c->cycles, c->bytes);
+    for (uint32_t i = 0; i < s->n && i < NAMED; i++) {
+        const char *stance = kernel_stance(a, s->kernels[i]);
+        text_printf(t, "%s %u,%u%s%s%s", i ? ";" : "", s->kernels[i]->x, s->kernels[i]->y,
+                    *stance ? " (" : "", stance, *stance ? ")" : "");
+    }
+    text_printf(t, "%s\n  %s\n", s->n > NAMED ? " ..." : "", s->story.limit_text);
+    for (unsigned i = 0; i < s->n_near; i++) {
+        const ShapeVerdict *v = &s->story.shapes.data[s->near[i]];
+        text_printf(t, "  not %u x %u, %u -> %u lanes, %" PRIu64 " cycles: %s\n", v->shape.w,
+                    v->shape.h, v->shape.lanes_in, v->shape.lanes_out, v->shape.cycles,
+                    verdict_text(a, &s->story, v));
+    }
+}
+
+static void text_tail(Text *t, Report *r, const PipelineTimes *times)
+{
+    const Plan *p = r->plan;
+    const Machine *m = p->machine;
     text_add(t, "\nhottest links: words a sample, up to\n");
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < r->n_hot; i++) {
+        const HotLink *h = &r->hot[i];
         text_printf(t, "  %9" PRIu64 "  %5.1f %%  going %-5s in (%d, %d) .. (%d, %d)  %s\n",
-                    hot[i].words, target ? 100.0 * (double)hot[i].words / (double)target : 0.0,
-                    side_names[hot[i].side], hot[i].box.x0, hot[i].box.y0, hot[i].box.x1,
-                    hot[i].box.y1, hot[i].what ? hot[i].what : "");
-    const Kernel **full = by_fullness(p, &a);
+                    h->words, r->target ? 100.0 * (double)h->words / (double)r->target : 0.0,
+                    side_names[h->side], h->box.x0, h->box.y0, h->box.x1, h->box.y1,
+                    h->what ? h->what : "");
+    }
+    const Kernel **full = by_fullness(p, &r->arena);
     text_add(t, "\nfullest cores: bytes, code and reserve included\n");
     for (size_t i = 0; i < p->kernels.n && i < FULL_CORES; i++)
         text_printf(t, "  %6u of %u  %5.1f %%  %s\n", full[i]->shape.bytes, m->sram_bytes,
@@ -160,27 +384,37 @@ void report_text(Text *t, const Plan *p, const PipelineTimes *times)
         for (unsigned i = 0; i < times->n; i++)
             text_printf(t, "  %-12s %12.3f\n", times->pass[i].name, 1e3 * times->pass[i].seconds);
     }
-    arena_free(&a);
 }
 
-static void json_key(Text *t, const char *key)
+void report_text(Text *t, const PassContext *cx, const PipelineTimes *times)
 {
-    text_json_string(t, key);
-    text_add(t, ": ");
+    Report r;
+    collect(&r, cx);
+    text_top(t, &r);
+    text_lists(t, &r);
+    text_add(t, "\nkernels, the slowest first, and the shapes next to theirs that lost\n");
+    for (uint32_t i = 0; i < r.n_sections && i < DEEP_SECTIONS; i++)
+        text_section(t, &r.arena, &r.sections[i]);
+    if (r.n_sections > DEEP_SECTIONS)
+        text_printf(t, "\n%u more kinds of kernels: --explain=KERNEL tells of each\n",
+                    r.n_sections - DEEP_SECTIONS);
+    text_tail(t, &r, times);
+    arena_free(&r.arena);
 }
+
+/* ---- JSON ---- */
 
 static void json_text(Text *t, const char *key, const char *value)
 {
-    json_key(t, key);
+    text_json_string(t, key);
+    text_add(t, ": ");
     text_json_string(t, value ? value : "");
 }
 
-void report_json(Text *t, const Plan *p, const PipelineTimes *times)
+static void json_top(Text *t, const Report *r)
 {
-    Arena a = {0};
+    const Plan *p = r->plan;
     const Machine *m = p->machine;
-    uint64_t target = plan_target(p), cores = plan_cores(p);
-    Bounds b = plan_bounds(p, 0);
     text_add(t, "{\n");
     json_text(t, "model", p->graph->name);
     text_add(t, ",\n");
@@ -188,32 +422,87 @@ void report_json(Text *t, const Plan *p, const PipelineTimes *times)
     text_printf(t,
                 ",\n\"width\": %u, \"height\": %u, \"clock_hz\": %" PRIu64 ",\n\"cores\": %" PRIu64
                 ", \"cycles_per_sample\": %" PRIu64 ",\n",
-                m->width, m->height, m->clock_hz, cores, target);
+                m->width, m->height, m->clock_hz, r->cores, r->target);
+    json_text(t, "slowest_kernel", r->slowest ? r->slowest->name : "");
+    text_add(t, ", ");
     json_text(t, "limited_by", p->why);
     text_printf(t,
                 ",\n\"bounds\": {\"compute\": %" PRIu64 ", \"memory\": %" PRIu64
-                ", \"host\": %" PRIu64 ", \"gap\": %.4f},\n\"kernels\": [",
-                b.compute, b.memory, b.host,
-                largest(b) ? (double)target / (double)largest(b) : 0.0);
-    for (size_t i = 0; i < p->kernels.n; i++) {
-        const Kernel *k = p->kernels.data[i];
-        uint32_t w, h;
-        plan_extent(k, &w, &h);
-        text_add(t, i ? ",\n  {" : "\n  {");
-        json_text(t, "name", k->name);
-        text_add(t, ", ");
-        json_text(t, "kind", kernel_kind_text(k->kind));
-        text_add(t, ", ");
-        json_text(t, "operators", operators(k, &a));
+                ", \"host\": %" PRIu64 ", \"gap\": %.4f},\n",
+                r->bounds.compute, r->bounds.memory, r->bounds.host, gap(r, r->bounds));
+    text_printf(t,
+                "\"adapters\": {\"count\": %u, \"cores\": %" PRIu64
+                "}, \"wire\": {\"hops\": %" PRIu64 ", \"all_lanes\": %" PRIu64
+                "},\n\"keepouts\": {\"count\": %u, \"cores\": %" PRIu64
+                "}, \"out_of_order\": {\"count\": %u, \"cores\": %" PRIu64 "},\n",
+                r->adapters, r->adapter_cores, r->wire, r->lane_wire, r->keepouts, r->keepout_cores,
+                r->holes, r->hole_cores);
+    if (r->cx->options.earlier)
         text_printf(t,
-                    ", \"x\": %u, \"y\": %u, \"w\": %u, \"h\": %u, \"turn\": %u, \"mirror\": %s, "
-                    "\"lanes_in\": %u, \"lanes_out\": %u, \"split\": %u, \"segs\": %u, \"cycles\": "
+                    "\"since_earlier\": {\"stayed\": %u, \"moved\": %u, \"new\": %u, \"gone\": "
+                    "%u},\n",
+                    r->moves.kept, r->moves.moved, r->moves.fresh, r->moves.gone);
+}
+
+static void json_kernel(Text *t, Report *r, const Kernel *k)
+{
+    uint32_t w, h, section = 0;
+    plan_extent(k, &w, &h);
+    for (uint32_t i = 0; i < r->n_sections; i++)
+        for (uint32_t j = 0; j < r->sections[i].n; j++)
+            section = r->sections[i].kernels[j] == k ? i : section;
+    json_text(t, "name", k->name);
+    text_add(t, ", ");
+    json_text(t, "kind", kernel_kind_text(k->kind));
+    text_add(t, ", ");
+    json_text(t, "operators", kernel_operators(&r->arena, k));
+    text_printf(t,
+                ", \"x\": %u, \"y\": %u, \"w\": %u, \"h\": %u, \"turn\": %u, \"mirror\": %s, "
+                "\"lanes_in\": %u, \"lanes_out\": %u, \"split\": %u, \"segs\": %u, \"cycles\": "
+                "%" PRIu64 ", \"bytes\": %u, ",
+                k->x, k->y, w, h, k->turn, k->mirror ? "true" : "false", k->shape.lanes_in,
+                k->shape.lanes_out, k->shape.split, k->shape.segs_out, k->shape.cycles,
+                k->shape.bytes);
+    json_text(t, "bound_by", r->sections[section].story.limit);
+    text_printf(t, ", \"section\": %u}", section);
+}
+
+static void json_section(Text *t, Arena *a, const Section *s)
+{
+    const KernelTime *time = &s->story.time;
+    json_text(t, "first", s->kernels[0]->name);
+    text_printf(t, ", \"kernels\": %u, ", s->n);
+    json_text(t, "limit", s->story.limit);
+    text_printf(t,
+                ", \"cycles\": {\"all\": %" PRIu64 ", \"multiply\": %" PRIu64
+                ", \"set_up\": %" PRIu64 ", \"landing\": %" PRIu64
+                "}, \"shapes\": %zu, \"alternatives\": [",
+                time->cycles, time->compute, time->setup, time->landing, s->story.shapes.n);
+    for (unsigned i = 0; i < s->n_near; i++) {
+        const ShapeVerdict *v = &s->story.shapes.data[s->near[i]];
+        text_printf(t,
+                    "%s{\"w\": %u, \"h\": %u, \"lanes_in\": %u, \"lanes_out\": %u, \"cycles\": "
                     "%" PRIu64 ", \"bytes\": %u, ",
-                    k->x, k->y, w, h, k->turn, k->mirror ? "true" : "false", k->shape.lanes_in,
-                    k->shape.lanes_out, k->shape.split, k->shape.segs_out, k->shape.cycles,
-                    k->shape.bytes);
-        json_text(t, "bound_by", bound_by(p, k));
+                    i ? ",\n    " : "\n    ", v->shape.w, v->shape.h, v->shape.lanes_in,
+                    v->shape.lanes_out, v->shape.cycles, v->shape.bytes);
+        json_text(t, "lost", verdict_text(a, &s->story, v));
         text_add(t, "}");
+    }
+    text_add(t, "]}");
+}
+
+static void json_lists(Text *t, Report *r)
+{
+    const Plan *p = r->plan;
+    text_add(t, "\"kernels\": [");
+    for (size_t i = 0; i < p->kernels.n; i++) {
+        text_add(t, i ? ",\n  {" : "\n  {");
+        json_kernel(t, r, p->kernels.data[i]);
+    }
+    text_add(t, "\n],\n\"sections\": [");
+    for (uint32_t i = 0; i < r->n_sections; i++) {
+        text_add(t, i ? ",\n  {" : "\n  {");
+        json_section(t, &r->arena, &r->sections[i]);
     }
     text_add(t, "\n],\n\"streams\": [");
     for (size_t i = 0; i < p->streams.n; i++) {
@@ -230,24 +519,29 @@ void report_json(Text *t, const Plan *p, const PipelineTimes *times)
     for (size_t i = 0; i < p->curve.n; i++)
         text_printf(t, "%s{\"cores\": %" PRIu64 ", \"cycles\": %" PRIu64 "}", i ? ", " : "",
                     p->curve.data[i].cores, p->curve.data[i].cycles);
-    HotLink hot[HOT_LINKS];
-    size_t n = hot_links(p, &a, hot);
+}
+
+static void json_tail(Text *t, Report *r, const PipelineTimes *times)
+{
+    const Plan *p = r->plan;
     text_add(t, "],\n\"hottest_links\": [");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < r->n_hot; i++) {
+        const HotLink *h = &r->hot[i];
         text_printf(t,
                     "%s{\"words\": %" PRIu64 ", \"side\": \"%s\", \"x0\": %d, \"y0\": %d, \"x1\": "
                     "%d, \"y1\": %d, ",
-                    i ? ",\n  " : "\n  ", hot[i].words, side_names[hot[i].side], hot[i].box.x0,
-                    hot[i].box.y0, hot[i].box.x1, hot[i].box.y1);
-        json_text(t, "of", hot[i].what);
+                    i ? ",\n  " : "\n  ", h->words, side_names[h->side], h->box.x0, h->box.y0,
+                    h->box.x1, h->box.y1);
+        json_text(t, "of", h->what);
         text_add(t, "}");
     }
     text_add(t, "\n],\n\"fullest_cores\": [");
-    const Kernel **full = by_fullness(p, &a);
+    const Kernel **full = by_fullness(p, &r->arena);
     for (size_t i = 0; i < p->kernels.n && i < FULL_CORES; i++) {
         text_add(t, i ? ", {" : "{");
         json_text(t, "kernel", full[i]->name);
-        text_printf(t, ", \"bytes\": %u, \"of\": %u}", full[i]->shape.bytes, m->sram_bytes);
+        text_printf(t, ", \"bytes\": %u, \"of\": %u}", full[i]->shape.bytes,
+                    p->machine->sram_bytes);
     }
     text_add(t, "],\n\"passes\": [");
     for (unsigned i = 0; times && i < times->n; i++) {
@@ -256,5 +550,14 @@ void report_json(Text *t, const Plan *p, const PipelineTimes *times)
         text_printf(t, ", \"seconds\": %.6f}", times->pass[i].seconds);
     }
     text_add(t, "]\n}\n");
-    arena_free(&a);
+}
+
+void report_json(Text *t, const PassContext *cx, const PipelineTimes *times)
+{
+    Report r;
+    collect(&r, cx);
+    json_top(t, &r);
+    json_lists(t, &r);
+    json_tail(t, &r, times);
+    arena_free(&r.arena);
 }

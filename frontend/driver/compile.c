@@ -68,18 +68,48 @@ static bool write_text(Diag *d, const char *path, Text *t)
     return ok;
 }
 
-static bool write_reports(Diag *d, const DriverOptions *o, const Plan *plan,
+// --explain, also of a network that found no place.
+static bool explain(Diag *d, const DriverOptions *o, const PassContext *cx)
+{
+    const Plan *plan = cx->plan;
+    bool ok = true;
+    for (size_t i = 0; i < o->explain.n; i++) {
+        const Kernel *found = NULL;
+        const char *name = o->explain.data[i];
+        const char **names = arena_array(cx->arena, const char *, plan->kernels.n);
+        for (size_t k = 0; k < plan->kernels.n; k++) {
+            names[k] = plan->kernels.data[k]->name;
+            if (strcmp(names[k], name) == 0)
+                found = plan->kernels.data[k];
+        }
+        if (!found) {
+            const char *nearest = text_nearest(name, names, plan->kernels.n);
+            d->usage = true;
+            ok = diag_error(d, nowhere, "--explain: no kernel is called '%s'%s%s%s", name,
+                            nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                            nearest ? "'?" : "");
+            continue;
+        }
+        Text t = {0};
+        explain_text(&t, cx, found);
+        ok = write_text(d, "-", &t) && ok;
+    }
+    return ok;
+}
+
+static bool write_reports(Diag *d, const DriverOptions *o, const PassContext *cx,
                           const PipelineTimes *times)
 {
+    const Plan *plan = cx->plan;
     bool ok = true;
     for (size_t i = 0; i < o->report.n; i++) {
         const char *path = o->report.data[i];
         size_t len = strlen(path);
         Text t = {0};
         if (len >= 5 && strcmp(path + len - 5, ".json") == 0)
-            report_json(&t, plan, times);
+            report_json(&t, cx, times);
         else
-            report_text(&t, plan, times);
+            report_text(&t, cx, times);
         ok = write_text(d, path, &t) && ok;
     }
     if (o->placed_svg) {
@@ -91,7 +121,7 @@ static bool write_reports(Diag *d, const DriverOptions *o, const Plan *plan,
         ok = placement_xml_write(d, plan, o->dump_placement) && ok;
     if (o->estimate && o->report.n == 0 && !o->quiet) {
         Text t = {0};
-        report_text(&t, plan, times);
+        report_text(&t, cx, times);
         ok = write_text(d, "-", &t) && ok;
     }
     return ok;
@@ -196,14 +226,15 @@ static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model
         .out = stdout,
     };
     PipelineTimes times = {0};
-    if (!pipeline_run(&cx, &pipeline, &times))
+    bool planned = pipeline_run(&cx, &pipeline, &times);
+    if (cx.plan && !explain(d, o, &cx))
         return false;
-    if (o->stop_after)
-        return true;
+    if (!planned || o->stop_after)
+        return planned;
     // The image comes last: with it, everything has worked.
     Bytes bytes = {0};
     bool ok = o->estimate || emit(a, d, o, cx.plan, kind, model, &times, &bytes);
-    ok = ok && write_reports(d, o, cx.plan, &times);
+    ok = ok && write_reports(d, o, &cx, &times);
     if (ok && bytes.len > 0)
         ok = io_write(d, o->output ? o->output : default_output(a, model), bytes.data, bytes.len);
     bytes_free(&bytes);

@@ -158,13 +158,13 @@ static void test_reports(void)
     Planned p;
     planned(&p, residual, "wse2", 0, false);
     Text t = {0};
-    report_text(&t, p.cx.plan, &p.times);
+    report_text(&t, &p.cx, &p.times);
     CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "lower bounds"));
     CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "hottest links"));
     CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "conv2d+add"));
     CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "partition"));
     text_free(&t);
-    report_json(&t, p.cx.plan, &p.times);
+    report_json(&t, &p.cx, &p.times);
     CU_ASSERT_TRUE(json_balanced(t.data));
     CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "\"cycles_per_sample\": "));
     CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "\"curve\": [{\"cores\": "));
