@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* passes/placement_xml.c - the placement as XML for other tools (placement.xsd). */
+/* passes/placement_xml.c - the placement as XML (placement.xsd), out and in again.
+ *
+ * Written for other tools and for --from-placement, which reads the kernels. Whatever was edited
+ * or broken in between is reported where it stands; rectangles that are read lie on the machine
+ * and apart from each other. */
 #include <inttypes.h>
 #include <libxml/xmlwriter.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "ir/support/io.h"
 #include "passes/planner.h"
+#include "passes/xml_read.h"
 
 static void attribute(xmlTextWriter *w, const char *name, const char *value)
 {
@@ -121,5 +128,154 @@ bool placement_xml_write(Diag *d, const Plan *p, const char *path)
         diag_internal(d, (Span){0, 0, 0}, "the placement could not be written as XML");
     xmlBufferFree(buffer);
     arena_free(&a);
+    return good;
+}
+
+/* Reading. Of kernels what a later placement starts from, of streams nothing: the schema alone
+ * looks at them. */
+typedef struct Earlier {
+    const Machine *target;
+    const char *machine;
+    uint32_t width, height;
+    EarlierPlacement *result;
+    VEC(Span) spans; /* of them, until some are left out */
+} Earlier;
+
+static const XmlField root_fields[] = {
+    {"placement", "model", XML_OTHER, 0, 0, 0, false},
+    {"placement", "machine", XML_TEXT, offsetof(Earlier, machine), 0, MACHINE_NAME - 1, false},
+    {"placement", "width", XML_U32, offsetof(Earlier, width), 1, MACHINE_MAX_EXTENT, false},
+    {"placement", "height", XML_U32, offsetof(Earlier, height), 1, MACHINE_MAX_EXTENT, false},
+    {"placement", "cycles", XML_OTHER, 0, 0, 0, false},
+};
+
+#define U32(a, f, lo, hi)                                                                          \
+    {                                                                                              \
+        "kernel", a, XML_U32, offsetof(EarlierKernel, f), lo, hi, false                            \
+    }
+static const XmlField kernel_fields[] = {
+    {"kernel", "id", XML_OTHER, 0, 0, 0, false},
+    {"kernel", "name", XML_TEXT, offsetof(EarlierKernel, name), 1, UINT32_MAX, false},
+    {"kernel", "kind", XML_OTHER, 0, 0, 0, false},
+    U32("x", x, 0, MACHINE_MAX_EXTENT - 1),
+    U32("y", y, 0, MACHINE_MAX_EXTENT - 1),
+    U32("w", w, 1, MACHINE_MAX_EXTENT),
+    U32("h", h, 1, MACHINE_MAX_EXTENT),
+    U32("turn", turn, 0, 3),
+    {"kernel", "mirror", XML_BOOL, offsetof(EarlierKernel, mirror), 0, 0, false},
+    U32("lanes-in", lanes_in, 1, MACHINE_MAX_EXTENT),
+    U32("lanes-out", lanes_out, 1, MACHINE_MAX_EXTENT),
+    U32("split", split, 1, MACHINE_MAX_EXTENT),
+    {"kernel", "cycles", XML_OTHER, 0, 0, 0, false},
+    {"kernel", "bytes", XML_OTHER, 0, 0, 0, false},
+};
+#undef U32
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+static void read_kernel(XmlReader *r, const xmlNode *node, Earlier *e)
+{
+    const char *kinds[KERNEL_KIND_COUNT];
+    EarlierKernel k = {.name = ""};
+    for (size_t i = 0; i < KERNEL_KIND_COUNT; i++)
+        kinds[i] = kernel_kind_text((KernelKind)i);
+    unsigned errors = r->d->n_errors;
+    xml_attributes(r, node, kernel_fields, COUNT(kernel_fields), &k);
+    size_t kind = xml_choice(r, node, "kind", kinds, KERNEL_KIND_COUNT);
+    if (r->d->n_errors > errors)
+        return;
+    k.kind = kinds[kind];
+    vec_push(r->arena, &e->result->kernels, k);
+    vec_push(r->arena, &e->spans, xml_whole(r, node));
+    if (k.x + k.w > e->width || k.y + k.h > e->height)
+        diag_error(r->d, xml_whole(r, node), "kernel '%.64s' reaches core (%u, %u) of %u x %u",
+                   k.name, k.x + k.w - 1, k.y + k.h - 1, e->width, e->height);
+}
+
+typedef struct ByColumn {
+    uint32_t x, kernel;
+} ByColumn;
+
+static int compare_columns(const void *p, const void *q)
+{
+    const ByColumn *a = p, *b = q;
+    if (a->x != b->x)
+        return a->x < b->x ? -1 : 1;
+    return (a->kernel > b->kernel) - (a->kernel < b->kernel);
+}
+
+/* From west to east, every row keeps the kernel that came last: who begins before that one
+ * ends stands on it. The heights of kernels apart from each other sum up to the machine at
+ * most, and the search ends with the messages. */
+static void find_overlaps(XmlReader *r, const Earlier *e)
+{
+    enum { MOST_MESSAGES = 20 };
+    size_t n = e->result->kernels.n;
+    const EarlierKernel **row = arena_array(r->arena, const EarlierKernel *, e->height);
+    ByColumn *order = arena_array(r->arena, ByColumn, n + 1);
+    for (size_t i = 0; i < n; i++)
+        order[i] = (ByColumn){e->result->kernels.data[i].x, (uint32_t)i};
+    qsort(order, n, sizeof *order, compare_columns);
+    for (size_t i = 0; i < n && r->d->n_errors < r->before + MOST_MESSAGES; i++) {
+        const EarlierKernel *k = &e->result->kernels.data[order[i].kernel];
+        const EarlierKernel *other = NULL;
+        for (uint32_t y = k->y; y < k->y + k->h && !other; y++) {
+            if (row[y] && row[y]->x + row[y]->w > k->x)
+                other = row[y];
+            row[y] = k;
+        }
+        if (other)
+            diag_error(r->d, e->spans.data[order[i].kernel],
+                       "kernels '%.64s' and '%.64s' overlap at core (%u, %u)", k->name, other->name,
+                       k->x, k->y > other->y ? k->y : other->y);
+    }
+}
+
+/* A placement of another machine serves as far as its kernels stand on this one. */
+static void keep_inside(XmlReader *r, xmlNode *root, Earlier *e)
+{
+    const Machine *m = e->target;
+    size_t n = 0, all = e->result->kernels.n;
+    if (strcmp(e->machine, m->name) == 0 && e->width == m->width && e->height == m->height)
+        return;
+    for (size_t i = 0; i < all; i++) {
+        const EarlierKernel *k = &e->result->kernels.data[i];
+        if (k->x + k->w <= m->width && k->y + k->h <= m->height)
+            e->result->kernels.data[n++] = *k;
+    }
+    e->result->kernels.n = n;
+    diag_warning(r->d, xml_tag(r, root),
+                 "a placement on %s, %u x %u cores; %zu of its %zu kernels fit on %s, %u x %u",
+                 e->machine, e->width, e->height, n, all, m->name, m->width, m->height);
+}
+
+static void read_placement(XmlReader *r, xmlNode *root, void *result)
+{
+    enum { KERNEL, STREAM, N_ELEMENTS };
+    static const char *const elements[N_ELEMENTS] = {"kernel", "stream"};
+    Earlier *e = result;
+    e->width = e->height = MACHINE_MAX_EXTENT; /* where none is given: one message is enough */
+    xml_attributes(r, root, root_fields, COUNT(root_fields), e);
+    for (xmlNode *node = xmlFirstElementChild(root); node; node = xmlNextElementSibling(node))
+        if (xml_element(r, node, elements, N_ELEMENTS) == KERNEL)
+            read_kernel(r, node, e);
+    XmlName *names = arena_array(r->arena, XmlName, e->result->kernels.n + 1);
+    for (size_t i = 0; i < e->result->kernels.n; i++)
+        names[i] = (XmlName){e->result->kernels.data[i].name, e->spans.data[i]};
+    xml_unique(r, "kernel", names, e->result->kernels.n);
+    if (r->d->n_errors == r->before)
+        find_overlaps(r, e);
+    if (r->d->n_errors == r->before)
+        keep_inside(r, root, e);
+}
+
+bool placement_xml_read(Diag *d, Arena *a, const char *path, const Machine *m,
+                        EarlierPlacement *result)
+{
+    static const XmlDocument document = {"placement", "placement.xsd", 1 << 25, read_placement};
+    *result = (EarlierPlacement){.machine = ""};
+    Earlier e = {.target = m, .machine = "", .result = result};
+    bool good = xml_read_file(d, a, &document, path, &e);
+    result->machine = e.machine;
     return good;
 }

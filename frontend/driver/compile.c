@@ -56,6 +56,10 @@ static const char *options_text(Arena *a, const DriverOptions *o)
     if (o->objective)
         text_printf(&t, " --objective=%s", o->objective);
     text_printf(&t, " --slack=%g", o->slack);
+    if (o->constraints)
+        text_printf(&t, " --constraints=%s", base_name(o->constraints));
+    if (o->from_placement)
+        text_printf(&t, " --from-placement=%s", base_name(o->from_placement));
     const char *s = arena_strdup(a, t.data, t.len);
     text_free(&t);
     return s;
@@ -193,6 +197,23 @@ static bool emit(Arena *a, Diag *d, const DriverOptions *o, const Plan *plan, Na
     return ok;
 }
 
+// What the user asks of the placement; both files are read before either ends the compile.
+static bool read_wishes(Arena *a, Diag *d, const DriverOptions *o, PassContext *cx)
+{
+    bool ok = true;
+    if (o->constraints) {
+        Constraints *c = arena_new(a, Constraints);
+        ok = constraints_read(d, a, o->constraints, cx->machine, c);
+        cx->options.constraints = c;
+    }
+    if (o->from_placement) {
+        EarlierPlacement *e = arena_new(a, EarlierPlacement);
+        ok = placement_xml_read(d, a, o->from_placement, cx->machine, e) && ok;
+        cx->options.earlier = e;
+    }
+    return ok;
+}
+
 static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model, NativeEmit kind,
                     bool latency)
 {
@@ -217,6 +238,8 @@ static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model
                     .latency = latency,
                     .curve = o->report.n > 0 || o->estimate},
     };
+    if (!read_wishes(a, d, o, &cx))
+        return false;
     PipelineOptions pipeline = {
         .print_after = o->print_after,
         .verify_each = o->verify_each,
