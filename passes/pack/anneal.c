@@ -121,7 +121,7 @@ static uint32_t neighbour(Run *r, uint32_t kernel)
     uint32_t degree = s->edge_begin[kernel + 1] - s->edge_begin[kernel];
     if (degree == 0)
         return below(r, r->n);
-    const PackEdge *e = &r->p->edges[s->edge_of[s->edge_begin[kernel] + below(r, degree)]];
+    const PackEdge *e = &s->edges[s->edge_of[s->edge_begin[kernel] + below(r, degree)]];
     return e->from == kernel ? e->to : e->from;
 }
 
@@ -232,7 +232,7 @@ static bool move_segment(Run *r)
         done += set_signature(r, k, in, turned);
         uint32_t degree = r->s->edge_begin[k + 1] - r->s->edge_begin[k], next = k;
         for (uint32_t j = 0; j < degree; j++) { /* on along the edges, else anywhere near */
-            const PackEdge *e = &r->p->edges[r->s->edge_of[r->s->edge_begin[k] + j]];
+            const PackEdge *e = &r->s->edges[r->s->edge_of[r->s->edge_begin[k] + j]];
             if (e->from == k && (next == k || below(r, 2)))
                 next = e->to;
         }
@@ -253,6 +253,10 @@ static bool move_shape(Run *r)
     bool turned = t->leaves[k].turned;
     uint32_t in[PACK_SIGNATURE];
     memcpy(in, family_of(r, k)->in, sizeof in);
+    if (choice < 5 && r->p->n_keepouts) {
+        t->nodes[k].stacked = !t->nodes[k].stacked;
+        return true;
+    }
     if (choice < 10) {
         turned = !turned;
     } else if (choice < 20) {
@@ -272,7 +276,7 @@ static bool move_shape(Run *r)
         bool along = below(r, 4) == 0; /* the width instead */
         if (along)
             h += v->w - v->h;
-        const Curve *curve = &search_curves(r->s, search_level(s, t->limit))[r->p->class_of[k]];
+        const Curve *curve = search_curve(r->s, search_level(s, t->limit), r->p->class_of[k]);
         if (h < 1 || h > s->side || curve->across[h] == EXTENT_NONE)
             return false;
         const Leaf *leaf = &curve->points[curve->point[h]];
@@ -384,7 +388,9 @@ void anneal_run(Search *s, Anneal *a)
         curves_keep(r.curves);
         take(&r, a);
     }
-    double begin = pack_now(), steps = 0, move_steps = 2.0 * r.n_nodes + s->problem->n_edges;
+    double begin = pack_now(), steps = 0,
+           move_steps = 40 + 2.0 * r.n_nodes + s->n_edges + s->n_ties;
+    move_steps += (double)s->problem->n_keepouts * r.n;
     double temperature = a->start->cost * a->hot;
     double ratio = a->cold / a->hot; /* to the power 1 / STAGES, by roots: exact everywhere */
     for (unsigned i = 1; i < STAGES; i *= 2)
@@ -401,7 +407,7 @@ void anneal_run(Search *s, Anneal *a)
                 break;
             if (a->budget.seconds > 0 && i % 64 == 0 && pack_now() >= end_time)
                 break;
-            steps += 4;
+            steps += 20;
             state_copy(r.next, r.now, r.n);
             r.marks.stamp++;
             r.resize_all = false;

@@ -12,6 +12,8 @@
  * of time at a and wire at b; intervals are halved until this is near the minimum. Least sides
  * are over all families, spare ones included, so that nothing rests on which of them are kept
  * for the search. Adapters count as none. */
+#include <stdlib.h>
+
 #include "passes/pack/search.h"
 
 #define MOST_TIME 1e18 /* nothing takes longer */
@@ -86,26 +88,70 @@ static void bound_init(Bound *b, const PackProblem *p)
     for (uint32_t k = 0; k < p->n_kernels; k++)
         b->count[p->class_of[k]]++;
     for (uint32_t e = 0; e < p->n_edges; e++) {
-        b->degree[p->class_of[p->edges[e].from]] += p->edges[e].weight;
-        b->degree[p->class_of[p->edges[e].to]] += p->edges[e].weight;
+        uint32_t from = p->edges[e].from, to = p->edges[e].to;
+        if (from == to || from >= p->n_kernels || to >= p->n_kernels)
+            continue;
+        b->degree[p->class_of[from]] += p->edges[e].weight;
+        b->degree[p->class_of[to]] += p->edges[e].weight;
     }
+}
+
+static int compare_keepouts(const void *a, const void *b)
+{
+    const PackRect *x = a, *y = b;
+    return (x->y > y->y) - (x->y < y->y);
+}
+
+static int compare_extents(const void *a, const void *b)
+{
+    const int32_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* What keep-outs, which may overlap, leave of the grid: strips between the x at which one
+ * begins or ends, in each the union of intervals of y. O(keepouts^2). */
+static double free_area(const PackProblem *p)
+{
+    Arena arena = {0};
+    uint32_t n = 0, n_cuts = 0;
+    PackRect *in = arena_array(&arena, PackRect, p->n_keepouts);
+    int32_t *cuts = arena_array(&arena, int32_t, 2 * (size_t)p->n_keepouts);
+    for (uint32_t i = 0; i < p->n_keepouts; i++) {
+        PackRect r = p->keepouts[i];
+        int64_t x1 = (int64_t)r.x + r.w, y1 = (int64_t)r.y + r.h;
+        int32_t x0 = r.x > 0 ? r.x : 0, y0 = r.y > 0 ? r.y : 0;
+        x1 = x1 < p->w ? x1 : p->w;
+        y1 = y1 < p->h ? y1 : p->h;
+        if (x1 <= x0 || y1 <= y0)
+            continue;
+        in[n++] = (PackRect){x0, y0, (int32_t)(x1 - x0), (int32_t)(y1 - y0)};
+        cuts[n_cuts++] = x0;
+        cuts[n_cuts++] = (int32_t)x1;
+    }
+    if (n) {
+        qsort(in, n, sizeof *in, compare_keepouts);
+        qsort(cuts, n_cuts, sizeof *cuts, compare_extents);
+    }
+    double area = (double)p->w * p->h;
+    for (uint32_t i = 0; i + 1 < n_cuts; i++) {
+        int32_t covered = 0, top = 0;
+        for (uint32_t j = 0; j < n && cuts[i] < cuts[i + 1]; j++) {
+            PackRect r = in[j];
+            if (r.x > cuts[i] || r.x + r.w <= cuts[i] || r.y + r.h <= top)
+                continue;
+            covered += r.y + r.h - (r.y > top ? r.y : top);
+            top = r.y + r.h;
+        }
+        area -= (double)covered * (cuts[i + 1] - cuts[i]);
+    }
+    arena_free(&arena);
+    return area;
 }
 
 static double least_time(const Bound *b)
 {
     const PackProblem *p = b->p;
-    /* Keep-outs may overlap each other: the largest one is surely lost, no more is. */
-    double space = (double)p->w * p->h, lost = 0;
-    for (uint32_t i = 0; i < p->n_keepouts; i++) {
-        PackRect r = p->keepouts[i];
-        int32_t x1 = r.x + r.w < p->w ? r.x + r.w : p->w;
-        int32_t y1 = r.y + r.h < p->h ? r.y + r.h : p->h;
-        int32_t x0 = r.x > 0 ? r.x : 0, y0 = r.y > 0 ? r.y : 0;
-        if (x1 > x0 && y1 > y0 && (double)(x1 - x0) * (y1 - y0) > lost)
-            lost = (double)(x1 - x0) * (y1 - y0);
-    }
-    space -= lost;
-    double low = 0, high = 1;
+    double space = free_area(p), low = 0, high = 1;
     for (;; low = high, high *= 8) {
         Least l = least_at(b, high);
         if (l.possible && l.area <= space)

@@ -73,12 +73,11 @@ bool class_find(const Class *c, const uint32_t *in, uint32_t *family)
 
 static void topological(Search *s)
 {
-    const PackProblem *p = s->problem;
     uint32_t n = s->n, *missing = arena_array(&s->arena, uint32_t, n);
     uint32_t *stack = arena_array(&s->arena, uint32_t, n), depth = 0, count = 0;
     bool *done = arena_array(&s->arena, bool, n);
-    for (uint32_t e = 0; e < p->n_edges; e++)
-        missing[p->edges[e].to]++;
+    for (uint32_t e = 0; e < s->n_edges; e++)
+        missing[s->edges[e].to]++;
     for (uint32_t next = 0; count < n;) {
         if (depth == 0) { /* a source; on a cycle any kernel */
             uint32_t found = n;
@@ -94,13 +93,83 @@ static void topological(Search *s)
         uint32_t k = stack[--depth];
         s->order[count++] = k;
         for (uint32_t i = s->edge_begin[k]; i < s->edge_begin[k + 1]; i++) {
-            const PackEdge *e = &p->edges[s->edge_of[i]];
+            const PackEdge *e = &s->edges[s->edge_of[i]];
             if (e->from == k && missing[e->to] && --missing[e->to] == 0 && !done[e->to]) {
                 done[e->to] = true;
                 stack[depth++] = e->to;
             }
         }
     }
+}
+
+/* Counts of elements to where each begins. */
+static void counts_to_begins(uint32_t *count, uint32_t n)
+{
+    for (uint32_t k = 0, sum = 0; k <= n; k++) {
+        uint32_t here = k < n ? count[k] : 0;
+        count[k] = sum;
+        sum += here;
+    }
+}
+
+/* Edges between kernels, those to terminals, and the wire of those between terminals. */
+static void split_edges(Search *s)
+{
+    const PackProblem *p = s->problem;
+    Arena *a = &s->arena;
+    uint32_t n = s->n, *fill = arena_array(a, uint32_t, n),
+             *fill_ties = arena_array(a, uint32_t, n);
+    s->edges = arena_alloc(a, p->n_edges, sizeof *s->edges, alignof(PackEdge));
+    s->ties = arena_alloc(a, p->n_edges, sizeof *s->ties, alignof(Tie));
+    s->edge_begin = arena_array(a, uint32_t, n + 1);
+    s->tie_begin = arena_array(a, uint32_t, n + 1);
+    for (uint32_t i = 0; i < p->n_edges; i++) {
+        const PackEdge *e = &p->edges[i];
+        if (e->from < n && e->to < n)
+            s->edges[s->n_edges++] = *e;
+        for (unsigned end = 0; end < 2; end++) {
+            uint32_t k = end ? e->to : e->from;
+            if (k < n)
+                (e->from < n && e->to < n ? s->edge_begin : s->tie_begin)[k]++;
+        }
+    }
+    counts_to_begins(s->edge_begin, n);
+    counts_to_begins(s->tie_begin, n);
+    s->n_ties = s->tie_begin[n];
+    s->edge_of = arena_array(a, uint32_t, 2 * (size_t)s->n_edges);
+    for (uint32_t e = 0; e < s->n_edges; e++) {
+        uint32_t from = s->edges[e].from, to = s->edges[e].to;
+        s->edge_of[s->edge_begin[from] + fill[from]++] = e;
+        s->edge_of[s->edge_begin[to] + fill[to]++] = e;
+    }
+    for (uint32_t i = 0; i < p->n_edges; i++) {
+        const PackEdge *e = &p->edges[i];
+        uint32_t k = e->from < n ? e->from : e->to, other = e->from < n ? e->to : e->from;
+        if (other < n)
+            continue;
+        const PackTerminal *t = &p->terminals[other - n];
+        if (k < n) {
+            s->ties[s->tie_begin[k] + fill_ties[k]++] =
+                (Tie){k, 2 * t->x, 2 * t->y, t->any_x, t->any_y, e->weight};
+            continue;
+        }
+        const PackTerminal *u = &p->terminals[k - n];
+        double dx = t->any_x || u->any_x ? 0 : fabs(t->x - u->x);
+        double dy = t->any_y || u->any_y ? 0 : fabs(t->y - u->y);
+        s->fixed_wire += e->weight * (dx + dy);
+    }
+}
+
+uint32_t edge_adapters(const Search *s, const PackEdge *e, uint32_t from_family, uint32_t to_family)
+{
+    const uint32_t *class_of = s->problem->class_of;
+    const PackFamily *to = &s->classes[class_of[e->to]].families[to_family];
+    const uint32_t *out = s->classes[class_of[e->from]].families[from_family].out;
+    const uint32_t *in = e->to_out ? to->out : to->in;
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < PACK_SIGNATURE; i++)
+        sum += out[i] != in[i];
+    return sum;
 }
 
 bool search_init(Search *s, const PackProblem *p, double least_time)
@@ -114,27 +183,12 @@ bool search_init(Search *s, const PackProblem *p, double least_time)
         s->classes[c].n = p->model->families(p->model->self, c, &s->classes[c].families);
         class_init(a, &s->classes[c]);
     }
-    s->edge_begin = arena_array(a, uint32_t, s->n + 1);
-    s->edge_of = arena_array(a, uint32_t, 2 * (size_t)p->n_edges);
-    for (uint32_t e = 0; e < p->n_edges; e++) {
-        s->edge_begin[p->edges[e].from]++;
-        s->edge_begin[p->edges[e].to]++;
-    }
-    for (uint32_t k = 0, sum = 0; k <= s->n; k++) {
-        uint32_t count = k < s->n ? s->edge_begin[k] : 0;
-        s->edge_begin[k] = sum;
-        sum += count;
-    }
-    uint32_t *fill = arena_array(a, uint32_t, s->n);
-    for (uint32_t e = 0; e < p->n_edges; e++) {
-        uint32_t from = p->edges[e].from, to = p->edges[e].to;
-        s->edge_of[s->edge_begin[from] + fill[from]++] = e;
-        s->edge_of[s->edge_begin[to] + fill[to]++] = e;
-    }
+    split_edges(s);
     s->order = arena_array(a, uint32_t, s->n);
     topological(s);
-    double limit = least_time;
-    for (uint32_t i = 0; i < LEVEL_COUNT; i++, limit *= 1.002)
+    /* Coarser where curves of a level take much memory. */
+    double limit = least_time, ratio = p->n_classes <= 50 ? 1.002 : 1.01;
+    for (uint32_t i = 0; i < LEVEL_COUNT; i++, limit *= ratio)
         s->limits[i] = limit;
     return pthread_mutex_init(&s->lock, NULL) == 0;
 }
@@ -183,56 +237,85 @@ uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first)
     return end - low;
 }
 
-Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group)
+/* Of all families of a class, or of a group only. `at` has room for side + 1. */
+static void curve_make(const Search *s, Arena *a, double limit, uint32_t class_index,
+                       const uint32_t *group, Leaf *at, Curve *c)
 {
     const PackProblem *p = s->problem;
+    const Class *class_of = &s->classes[class_index];
     size_t extents = (size_t)s->side + 1;
-    Curve *curves = arena_array(a, Curve, p->n_classes);
-    Leaf *at = malloc(extents * sizeof *at);
+    int16_t *across = arena_array(a, int16_t, extents);
+    c->point = arena_array(a, uint16_t, extents);
+    for (size_t i = 0; i < extents; i++)
+        across[i] = EXTENT_NONE;
+    c->across = across;
+    uint32_t first = 0, count = group ? class_group(class_of, group, &first) : class_of->n_lean;
+    for (uint32_t i = first; i < first + count; i++) {
+        uint32_t family = group ? class_of->by_key[i] : class_of->lean[i];
+        PackShape shape;
+        if (!p->model->shape(p->model->self, class_index, family, limit, &shape))
+            continue;
+        Leaf leaf = {family, false, shape.time, shape.w, shape.h};
+        curve_offer(c, at, s->side, shape.h, shape.w, leaf);
+        leaf.turned = true;
+        curve_offer(c, at, s->side, shape.w, shape.h, leaf);
+    }
+    for (size_t i = 1; i < extents; i++)
+        c->n_points += across[i] < EXTENT_NONE;
+    c->points = arena_array(a, Leaf, c->n_points);
+    c->n_points = 0;
+    for (size_t i = 1; i < extents; i++)
+        if (across[i - 1] <= across[i]) {
+            across[i] = across[i - 1];
+            c->point[i] = c->point[i - 1];
+        } else {
+            c->point[i] = (uint16_t)c->n_points;
+            c->points[c->n_points++] = at[i];
+        }
+}
+
+static Leaf *points_room(const Search *s)
+{
+    Leaf *at = malloc(((size_t)s->side + 1) * sizeof *at);
     if (!at)
         abort();
-    for (uint32_t k = 0; k < p->n_classes; k++) {
-        Curve *c = &curves[k];
-        c->across = arena_array(a, int16_t, extents);
-        c->point = arena_array(a, uint16_t, extents);
-        for (size_t i = 0; i < extents; i++)
-            c->across[i] = EXTENT_NONE;
-        const Class *class_of = &s->classes[k];
-        uint32_t first = 0, count = group ? class_group(class_of, group, &first) : class_of->n_lean;
-        for (uint32_t i = first; i < first + count; i++) {
-            uint32_t family = group ? class_of->by_key[i] : class_of->lean[i];
-            PackShape shape;
-            if (!p->model->shape(p->model->self, k, family, limit, &shape))
-                continue;
-            Leaf leaf = {family, false, shape.time, shape.w, shape.h};
-            curve_offer(c, at, s->side, shape.h, shape.w, leaf);
-            leaf.turned = true;
-            curve_offer(c, at, s->side, shape.w, shape.h, leaf);
-        }
-        uint32_t n = 0;
-        for (size_t i = 1; i < extents; i++)
-            n += c->across[i] < EXTENT_NONE;
-        c->points = arena_array(a, Leaf, n);
-        n = 0;
-        for (size_t i = 1; i < extents; i++)
-            if (c->across[i - 1] <= c->across[i]) {
-                c->across[i] = c->across[i - 1];
-                c->point[i] = c->point[i - 1];
-            } else {
-                c->point[i] = (uint16_t)n;
-                c->points[n++] = at[i];
-            }
-    }
+    return at;
+}
+
+Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group)
+{
+    Curve *curves = arena_array(a, Curve, s->problem->n_classes);
+    Leaf *at = points_room(s);
+    for (uint32_t c = 0; c < s->problem->n_classes; c++)
+        curve_make(s, a, limit, c, group, at, &curves[c]);
     free(at);
     return curves;
 }
 
-const Curve *search_curves(Search *s, uint32_t level)
+/* Makes the curves first .. first + count of a level that are not there yet. */
+static const Curve *ask(Search *s, uint32_t level, uint32_t first, uint32_t count)
 {
     pthread_mutex_lock(&s->lock);
-    if (!s->levels[level].curves)
-        s->levels[level].curves = curves_make(s, &s->arena, s->limits[level], NULL);
-    const Curve *result = s->levels[level].curves;
+    Level *l = &s->levels[level];
+    Leaf *at = NULL;
+    if (!l->curves)
+        l->curves = arena_array(&s->arena, Curve, s->problem->n_classes);
+    for (uint32_t c = first; c < first + count; c++)
+        if (!l->curves[c].across) {
+            at = at ? at : points_room(s);
+            curve_make(s, &s->arena, s->limits[level], c, NULL, at, &l->curves[c]);
+        }
     pthread_mutex_unlock(&s->lock);
-    return result;
+    free(at);
+    return l->curves;
+}
+
+const Curve *search_curves(Search *s, uint32_t level)
+{
+    return ask(s, level, 0, s->problem->n_classes);
+}
+
+const Curve *search_curve(Search *s, uint32_t level, uint32_t class_index)
+{
+    return &ask(s, level, class_index, 1)[class_index];
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/pack/pack.c - rows as a start, then rounds of annealing.
  *
+ * Where no rows fit (kernels between keep-outs, say) a greedy placement is all there is.
+ *
  * A round is a list of independent tasks (a start, a way to anneal, temperatures, a seed) with
  * equal budgets; threads take tasks in any order, results are looked at in the order of the
  * list, so their number does not matter. The first round tries both ways at many temperatures;
@@ -11,13 +13,19 @@
  * One task a round begins at another start, warm. The last round cools what is best of all. */
 #include <math.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "passes/pack/search.h"
 
-enum { MAX_TASKS = 12, MAX_STARTS = 24, MAX_BY_CURVES = 400, ROUNDS = 5, DEFAULT_EFFORT = 4000 };
+enum {
+    MAX_TASKS = 12,
+    MAX_STARTS = 24,
+    MAX_BY_CURVES = 400,
+    ROUNDS = 5,
+    MOST_EFFORT = 4000,
+    MOST_FOR_ROWS = 300
+};
 
 double pack_now(void)
 {
@@ -62,12 +70,6 @@ static bool better(const State *a, const State *b)
     if ((a->over > 0) != (b->over > 0))
         return b->over > 0;
     return a->cost < b->cost;
-}
-
-static int compare_starts(const void *a, const void *b)
-{
-    const State *x = *(State *const *)a, *y = *(State *const *)b;
-    return better(x, y) ? -1 : better(y, x) ? 1 : 0;
 }
 
 /* The tasks of one way that ended best, without what they started from. */
@@ -143,6 +145,19 @@ static void plan_next(Round *r, const Round *last, unsigned number, const State 
     }
 }
 
+/* Starts with trees if there are any, the best first. */
+static uint32_t make_starts(Search *s, Arena *a, State **starts, double seconds)
+{
+    uint32_t n = 0;
+    if (s->n <= MOST_FOR_ROWS && s->problem->n_keepouts == 0)
+        n = rows_start(s, a, starts, MAX_STARTS, seconds);
+    else if ((starts[0] = shelves_start(s, a)) != NULL)
+        n = 1;
+    if (n == 0 && (starts[0] = holes_start(s, a)) != NULL)
+        n = 1;
+    return n;
+}
+
 void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult *result)
 {
     *result = (PackResult){.score = HUGE_VAL};
@@ -170,18 +185,19 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
     result->places = arena_array(a, PackPlace, p->n_kernels);
     Rng rng = {o->seed};
     State *starts[MAX_STARTS], *best = NULL;
-    uint32_t n_starts =
-        rows_start(&s, &scratch, starts, MAX_STARTS - STRIPS_STARTS, o->seconds / 6);
-    n_starts += strips_start(&s, &scratch, starts + n_starts, o->seconds / 6);
-    qsort(starts, n_starts, sizeof *starts, compare_starts);
+    uint32_t n_starts = make_starts(&s, &scratch, starts, o->seconds / 6);
     Round *round = arena_new(&scratch, Round), *last = arena_new(&scratch, Round);
     round->s = last->s = &s;
-    double effort = o->effort ? (double)o->effort * 1e6 : o->seconds > 0 ? 0 : DEFAULT_EFFORT * 1e6;
+    double effort = (double)o->effort * 1e6;
+    if (o->effort == 0 && o->seconds <= 0) { /* so much that few kernels take milliseconds */
+        double n2 = (double)s.n * s.n;
+        effort = (n2 < MOST_EFFORT ? n2 : MOST_EFFORT) * 1e6;
+    }
     if (n_starts) {
         best = state_create(&scratch, s.n);
         state_copy(best, starts[0], s.n);
     }
-    for (unsigned number = 0; number < ROUNDS && n_starts; number++) {
+    for (unsigned number = 0; number < ROUNDS && best && best->root >= 0; number++) {
         if (number == 0) {
             plan_first(round, &scratch, starts, n_starts, &rng);
         } else {

@@ -2,18 +2,22 @@
 /* passes/pack/polish.c - shorter wire at no other change: kernels, and the kernels of a subtree
  * together, move along x or y within the free space around them to where the wire is least (the
  * weighted median of what they are connected to), until nothing moves. O(n^2) a round for the
- * leaves and a factor of the tree's depth more with subtrees. */
+ * leaves and a factor of the tree's depth more with subtrees, which large problems go without. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "passes/pack/search.h"
+
+enum { MOST_FOR_SUBTREES = 200, MOST_FOR_MANY_ROUNDS = 1000 };
 
 typedef struct Polish {
     const Search *s;
     const State *t;
     int32_t *at[2], *size[2]; /* by axis and kernel */
     bool *inside;
+    uint32_t *group, n_group;
     struct Wish {
-        int32_t shift; /* doubled */
+        double shift; /* doubled */
         double weight;
     } * wishes;
 } Polish;
@@ -21,14 +25,16 @@ typedef struct Polish {
 static int compare_wishes(const void *a, const void *b)
 {
     const struct Wish *x = a, *y = b;
-    return (x->shift > y->shift) - (x->shift < y->shift);
+    if (x->shift != y->shift)
+        return x->shift < y->shift ? -1 : 1;
+    return (x->weight > y->weight) - (x->weight < y->weight);
 }
 
 static void gather(Polish *q, int32_t node)
 {
     const Node *v = &q->t->nodes[node];
-    if (v->child[0] < 0) {
-        q->inside[node] = true;
+    if (node < (int32_t)q->s->n) {
+        q->group[q->n_group++] = (uint32_t)node;
         return;
     }
     gather(q, v->child[0]);
@@ -51,38 +57,60 @@ static void stop_at(const Polish *q, unsigned axis, uint32_t k, const int32_t *a
         *low = down;
 }
 
+/* Where the ends of the group's wires outside it are, from the wires' ends inside. */
+static uint32_t wishes_of(Polish *q, unsigned axis)
+{
+    const Search *s = q->s;
+    uint32_t n = 0;
+    for (uint32_t g = 0; g < q->n_group; g++) {
+        uint32_t k = q->group[g];
+        int32_t center = 2 * q->at[axis][k] + q->size[axis][k];
+        for (uint32_t i = s->edge_begin[k]; i < s->edge_begin[k + 1]; i++) {
+            const PackEdge *e = &s->edges[s->edge_of[i]];
+            uint32_t other = e->from == k ? e->to : e->from;
+            if (!q->inside[other])
+                q->wishes[n++] = (struct Wish){
+                    2 * q->at[axis][other] + q->size[axis][other] - center, e->weight};
+        }
+        for (uint32_t i = s->tie_begin[k]; i < s->tie_begin[k + 1]; i++) {
+            const Tie *t = &s->ties[i];
+            if (!(axis ? t->any_y : t->any_x))
+                q->wishes[n++] = (struct Wish){(axis ? t->y2 : t->x2) - center, t->weight};
+        }
+    }
+    return n;
+}
+
+static double wish_cost(const Polish *q, uint32_t n, double shift)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += q->wishes[i].weight * fabs(q->wishes[i].shift - 2 * shift);
+    return sum;
+}
+
 static bool shift_group(Polish *q, unsigned axis)
 {
     const PackProblem *p = q->s->problem;
-    uint32_t n = q->s->n, n_wishes = 0;
-    double total = 0;
-    for (uint32_t e = 0; e < p->n_edges; e++) {
-        uint32_t a = p->edges[e].from, b = p->edges[e].to;
-        if (q->inside[a] == q->inside[b])
-            continue;
-        if (q->inside[b]) {
-            uint32_t k = a;
-            a = b;
-            b = k;
-        }
-        int32_t d = 2 * (q->at[axis][b] - q->at[axis][a]) + q->size[axis][b] - q->size[axis][a];
-        q->wishes[n_wishes++] = (struct Wish){d, p->edges[e].weight};
-        total += p->edges[e].weight;
-    }
+    uint32_t n = q->s->n, n_wishes = wishes_of(q, axis);
+    double total = 0, sum = 0;
     if (n_wishes == 0)
         return false;
     qsort(q->wishes, n_wishes, sizeof *q->wishes, compare_wishes);
-    double sum = 0;
-    uint32_t i = 0;
-    while (i + 1 < n_wishes && (sum += q->wishes[i].weight) * 2 < total)
-        i++;
-    int32_t want = q->wishes[i].shift / 2, low = INT32_MIN, high = INT32_MAX;
+    for (uint32_t i = 0; i < n_wishes; i++)
+        total += q->wishes[i].weight;
+    uint32_t median = 0;
+    while (median + 1 < n_wishes && (sum += q->wishes[median].weight) * 2 < total)
+        median++;
+    double wish = q->wishes[median].shift / 2;
+    int32_t want = wish > PACK_MAX_SIDE    ? PACK_MAX_SIDE
+                   : wish < -PACK_MAX_SIDE ? -PACK_MAX_SIDE
+                                           : (int32_t)wish;
+    int32_t low = INT32_MIN, high = INT32_MAX, extent[2] = {p->w, p->h};
     if (want == 0)
         return false;
-    int32_t extent[2] = {p->w, p->h};
-    for (uint32_t k = 0; k < n; k++) {
-        if (!q->inside[k])
-            continue;
+    for (uint32_t g = 0; g < q->n_group; g++) {
+        uint32_t k = q->group[g];
         if (-q->at[axis][k] > low)
             low = -q->at[axis][k];
         int32_t room = extent[axis] - q->at[axis][k] - q->size[axis][k];
@@ -98,55 +126,76 @@ static bool shift_group(Polish *q, unsigned axis)
         }
     }
     int32_t shift = want < low ? low : want > high ? high : want;
-    double change = 0;
-    for (uint32_t j = 0; j < n_wishes; j++)
-        change +=
-            q->wishes[j].weight * (abs(q->wishes[j].shift - 2 * shift) - abs(q->wishes[j].shift));
-    if (change >= 0)
+    if (wish_cost(q, n_wishes, shift) >= wish_cost(q, n_wishes, 0))
         return false;
-    for (uint32_t k = 0; k < n; k++)
-        if (q->inside[k])
-            q->at[axis][k] += shift;
+    for (uint32_t g = 0; g < q->n_group; g++)
+        q->at[axis][q->group[g]] += shift;
     return true;
+}
+
+static void shift_all(Polish *q)
+{
+    uint32_t n = q->s->n;
+    uint32_t groups = n <= MOST_FOR_SUBTREES && q->t->root >= 0 ? 2 * n - 1 : n;
+    unsigned rounds = n <= MOST_FOR_MANY_ROUNDS ? 50 : 5;
+    bool moved = q->s->n_edges + q->s->n_ties > 0;
+    for (unsigned round = 0; moved && round < rounds; round++) {
+        moved = false;
+        for (uint32_t g = 0; g < groups; g++) {
+            q->n_group = 0;
+            gather(q, (int32_t)g);
+            for (uint32_t i = 0; i < q->n_group; i++)
+                q->inside[q->group[i]] = true;
+            for (unsigned axis = 0; axis < 2; axis++)
+                moved |= shift_group(q, axis);
+            for (uint32_t i = 0; i < q->n_group; i++)
+                q->inside[q->group[i]] = false;
+        }
+    }
+}
+
+static double wire_of(Polish *q)
+{
+    const Search *s = q->s;
+    double sum = 0;
+    for (uint32_t i = 0; i < s->n_edges; i++)
+        for (unsigned axis = 0; axis < 2; axis++) {
+            uint32_t a = s->edges[i].from, b = s->edges[i].to;
+            sum += s->edges[i].weight *
+                   abs(2 * (q->at[axis][a] - q->at[axis][b]) + q->size[axis][a] - q->size[axis][b]);
+        }
+    for (uint32_t i = 0; i < s->n_ties; i++) {
+        const Tie *t = &s->ties[i];
+        uint32_t k = t->kernel;
+        double dx = t->any_x ? 0 : t->x2 - 2 * q->at[0][k] - q->size[0][k];
+        double dy = t->any_y ? 0 : t->y2 - 2 * q->at[1][k] - q->size[1][k];
+        sum += t->weight * (fabs(dx) + fabs(dy));
+    }
+    return sum / 2 + s->fixed_wire;
 }
 
 void polish(const Search *s, const State *t, PackPlace *places, double *wire)
 {
     Arena arena = {0};
     const PackProblem *p = s->problem;
-    uint32_t n = s->n, groups = n <= 200 ? 2 * n - 1 : n;
+    uint32_t n = s->n;
     Polish q = {.s = s, .t = t};
     for (unsigned axis = 0; axis < 2; axis++) {
         q.at[axis] = arena_array(&arena, int32_t, n);
         q.size[axis] = arena_array(&arena, int32_t, n);
     }
     q.inside = arena_array(&arena, bool, n);
-    q.wishes = arena_alloc(&arena, p->n_edges, sizeof *q.wishes, alignof(struct Wish));
+    q.group = arena_array(&arena, uint32_t, n);
+    q.wishes =
+        arena_alloc(&arena, 2 * (size_t)s->n_edges + s->n_ties, sizeof *q.wishes, alignof(double));
     for (uint32_t k = 0; k < n; k++) {
         q.at[0][k] = t->nodes[k].x;
         q.at[1][k] = t->nodes[k].y;
         q.size[0][k] = t->nodes[k].w;
         q.size[1][k] = t->nodes[k].h;
     }
-    bool moved = p->n_edges > 0;
-    for (unsigned round = 0; moved && round < 50; round++) {
-        moved = false;
-        for (uint32_t g = 0; g < groups; g++) {
-            for (uint32_t k = 0; k < n; k++)
-                q.inside[k] = false;
-            gather(&q, (int32_t)g);
-            for (unsigned axis = 0; axis < 2; axis++)
-                moved |= shift_group(&q, axis);
-        }
-    }
-    double sum = 0;
-    for (uint32_t e = 0; e < p->n_edges; e++)
-        for (unsigned axis = 0; axis < 2; axis++) {
-            uint32_t a = p->edges[e].from, b = p->edges[e].to;
-            sum += p->edges[e].weight *
-                   abs(2 * (q.at[axis][a] - q.at[axis][b]) + q.size[axis][a] - q.size[axis][b]);
-        }
-    *wire = sum / 2;
+    shift_all(&q);
+    *wire = wire_of(&q);
     for (uint32_t k = 0; k < n; k++) {
         const Leaf *l = &t->leaves[k];
         places[k].x = q.at[0][k];

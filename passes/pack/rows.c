@@ -9,7 +9,7 @@
 
 #include "passes/pack/search.h"
 
-enum { MAX_ROWS = 24, MAX_FOR_MIDDLE = 300 };
+enum { MAX_ROWS = 24 };
 
 static int32_t join(State *t, int32_t *unused, int32_t a, int32_t b, bool stacked)
 {
@@ -32,6 +32,18 @@ static int32_t join_range(State *t, int32_t *unused, const int32_t *nodes, uint3
     return join(t, unused, a, b, stacked);
 }
 
+/* Kernels of the order from `first` on side by side, as a balanced tree. */
+static int32_t join_order(const Search *s, State *t, int32_t *unused, uint32_t first,
+                          uint32_t count, bool backwards)
+{
+    if (count == 1)
+        return (int32_t)s->order[first];
+    uint32_t low = count / 2;
+    int32_t a = join_order(s, t, unused, first, low, backwards);
+    int32_t b = join_order(s, t, unused, first + low, count - low, backwards);
+    return join(t, unused, backwards ? b : a, backwards ? a : b, false);
+}
+
 /* Two rows over each other of least width for kernels begin .. end. */
 typedef struct Pair {
     int32_t width, h; /* of the first row */
@@ -46,7 +58,6 @@ typedef struct Rows {
     uint32_t longest;
     int32_t *best; /* least height of r rows up to kernel i */
     uint32_t *from;
-    int32_t *list;
     uint32_t *count; /* of kernels, by class */
     Pair *pairs[2];
     State *state, *kept[MAX_ROWS + 1];
@@ -81,22 +92,34 @@ static int32_t row_height(const Rows *q, uint32_t begin, uint32_t end, int32_t l
 }
 
 /* Kernels begin .. end of the order side by side, in their narrowest shapes for a height. */
-static int32_t build_row(Rows *q, const Curve *curves, uint32_t begin, uint32_t end, int32_t h,
-                         bool backwards, int32_t *unused)
+static int32_t build_row(const Search *s, State *t, const Curve *curves, Row row, bool backwards,
+                         int32_t *unused)
 {
-    const Search *s = q->s;
-    State *t = q->state;
-    for (uint32_t i = begin; i < end; i++) {
+    uint32_t count = row.end - row.begin;
+    for (uint32_t i = row.begin; i < row.end; i++) {
         uint32_t k = s->order[i];
         const Curve *c = &curves[s->problem->class_of[k]];
-        const Leaf *leaf = &c->points[c->point[h]];
+        const Leaf *leaf = &c->points[c->point[row.h]];
         t->leaves[k] = *leaf;
-        t->nodes[k] = (Node){.parent = -1, .child = {-1, -1}};
+        t->nodes[k] = (Node){.parent = -1, .child = {-1, -1}, .stacked = row.up && i == row.begin};
         t->nodes[k].w = leaf->turned ? leaf->h : leaf->w;
         t->nodes[k].h = leaf->turned ? leaf->w : leaf->h;
-        q->list[backwards ? end - 1 - i : i - begin] = (int32_t)k;
     }
-    return join_range(t, unused, q->list, end - begin, false);
+    return join_order(s, t, unused, row.begin, count, backwards);
+}
+
+void rows_build(const Search *s, State *t, const Curve *curves, const Row *rows, uint32_t n_rows,
+                bool to_and_fro)
+{
+    Arena scratch = {0};
+    int32_t *nodes = arena_array(&scratch, int32_t, n_rows), unused = (int32_t)s->n;
+    for (uint32_t i = 0; i < n_rows; i++)
+        nodes[i] = build_row(s, t, curves, rows[i], to_and_fro && i % 2, &unused);
+    t->root = join_range(t, &unused, nodes, n_rows, true);
+    t->nodes[t->root].parent = -1;
+    for (int32_t i = (int32_t)s->n; i < unused && s->problem->n_keepouts; i++)
+        t->nodes[i].align = 0; /* as shelves were filled */
+    arena_free(&scratch);
 }
 
 static void finish(Rows *q, int32_t root, uint32_t level, uint32_t slot)
@@ -118,14 +141,15 @@ static void finish(Rows *q, int32_t root, uint32_t level, uint32_t slot)
 
 static void build(Rows *q, uint32_t rows, uint32_t level, const Curve *curves)
 {
-    int32_t unused = (int32_t)q->n, nodes[MAX_ROWS];
-    for (uint32_t row = rows, end = q->n; row-- > 0;) {
-        uint32_t begin = q->from[(size_t)(row + 1) * (q->n + 1) + end];
-        int32_t h = q->height[(size_t)begin * q->longest + (end - begin - 1)];
-        nodes[row] = build_row(q, curves, begin, end, h, row % 2, &unused);
+    Row row[MAX_ROWS];
+    for (uint32_t i = rows, end = q->n; i-- > 0;) {
+        uint32_t begin = q->from[(size_t)(i + 1) * (q->n + 1) + end];
+        row[i] =
+            (Row){begin, end, q->height[(size_t)begin * q->longest + (end - begin - 1)], false};
         end = begin;
     }
-    finish(q, join_range(q->state, &unused, nodes, rows, true), level, rows);
+    rows_build(q->s, q->state, curves, row, rows, true);
+    finish(q, q->state->root, level, rows);
 }
 
 static Pair pair_rows(const Rows *q, uint32_t begin, uint32_t end)
@@ -153,9 +177,10 @@ static Pair pair_rows(const Rows *q, uint32_t begin, uint32_t end)
 static int32_t build_pair(Rows *q, const Curve *curves, uint32_t begin, uint32_t end, Pair pair,
                           bool backwards, int32_t *unused)
 {
-    int32_t a = build_row(q, curves, begin, pair.split, pair.h, backwards, unused);
-    int32_t b =
-        build_row(q, curves, pair.split, end, q->s->problem->h - pair.h, !backwards, unused);
+    Row low = {begin, pair.split, pair.h, false};
+    Row high = {pair.split, end, q->s->problem->h - pair.h, false};
+    int32_t a = build_row(q->s, q->state, curves, low, backwards, unused);
+    int32_t b = build_row(q->s, q->state, curves, high, !backwards, unused);
     return join(q->state, unused, a, b, true);
 }
 
@@ -178,7 +203,7 @@ static void try_middle(Rows *q, uint32_t level, const Curve *curves)
             if (pairs >= TOO_HIGH || pairs + row > p->w)
                 continue;
             /* Edges run along the rows, some over others, and from row to row. */
-            double wire = (double)(row + 2 * pairs) * (p->n_edges + 1) / n +
+            double wire = (double)(row + 2 * pairs) * (q->s->n_edges + 1) / n +
                           0.75 * p->h * ((i > 0) + (j < n));
             if (wire >= best)
                 continue;
@@ -192,7 +217,8 @@ static void try_middle(Rows *q, uint32_t level, const Curve *curves)
     uint32_t n_parts = 0;
     if (best_i > 0)
         parts[n_parts++] = build_pair(q, curves, 0, best_i, q->pairs[0][best_i], true, &unused);
-    parts[n_parts++] = build_row(q, curves, best_i, best_j, p->h, false, &unused);
+    parts[n_parts++] =
+        build_row(q->s, q->state, curves, (Row){best_i, best_j, p->h, false}, false, &unused);
     if (best_j < n)
         parts[n_parts++] = build_pair(q, curves, best_j, n, q->pairs[1][best_j], false, &unused);
     finish(q, join_range(q->state, &unused, parts, n_parts, false), level, 0);
@@ -248,8 +274,7 @@ static bool try_curves(Rows *q, uint32_t level, const Curve *curves)
         any = true;
         build(q, r, level, curves);
     }
-    if (n <= MAX_FOR_MIDDLE)
-        try_middle(q, level, curves);
+    try_middle(q, level, curves);
     return any;
 }
 
@@ -334,8 +359,8 @@ static void try_uniform(Rows *q, double until)
             }
             if (at > p->w)
                 continue;
-            for (uint32_t e = 0; e < p->n_edges; e++)
-                wire += p->edges[e].weight * abs(center[p->edges[e].from] - center[p->edges[e].to]);
+            for (uint32_t e = 0; e < s->n_edges; e++)
+                wire += s->edges[e].weight * abs(center[s->edges[e].from] - center[s->edges[e].to]);
             if (p->time * time + p->wire * wire / 2 >= q->lowest)
                 continue;
             int32_t unused = (int32_t)q->n;
@@ -346,9 +371,8 @@ static void try_uniform(Rows *q, double until)
                 q->state->nodes[kernel] = (Node){.parent = -1, .child = {-1, -1}};
                 q->state->nodes[kernel].w = l->turned ? l->h : l->w;
                 q->state->nodes[kernel].h = l->turned ? l->w : l->h;
-                q->list[k] = (int32_t)kernel;
             }
-            finish(q, join_range(q->state, &unused, q->list, q->n, false), level, 1);
+            finish(q, join_order(s, q->state, &unused, 0, q->n, false), level, 1);
         }
     }
     arena_free(&arena);
@@ -379,12 +403,10 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
     q.count = arena_array(&scratch, uint32_t, p->n_classes);
     for (uint32_t k = 0; k < n; k++)
         q.count[p->class_of[k]]++;
-    q.list = arena_array(&scratch, int32_t, n);
     for (uint32_t r = 0; r <= MAX_ROWS; r++)
         q.kept[r] = state_create(a, n);
     uint32_t tried = 0;
-    for (uint32_t level = 0, step = n <= MAX_FOR_MIDDLE ? 1 : 4; level < LEVEL_COUNT;
-         level += step) {
+    for (uint32_t level = 0, step = 1; level < LEVEL_COUNT; level += step) {
         if (p->time * s->limits[level] > q.lowest ||
             (n_starts > 0 && seconds > 0 && pack_now() - begin > seconds))
             break;
@@ -393,8 +415,7 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
         if (++tried > 60)
             step += 1 + step / 8;
     }
-    uint32_t near =
-        MAX_ROWS + 1; /* the best of all, refined; a kept level is never left for a worse one */
+    uint32_t near = MAX_ROWS + 1; /* the best of all, refined */
     for (uint32_t r = 0; r <= MAX_ROWS; r++)
         if (q.has[r] && (near > MAX_ROWS || q.kept[r]->cost < q.kept[near]->cost))
             near = r;

@@ -33,14 +33,23 @@ typedef struct Leaf {
 typedef struct Curve {
     int16_t *across;
     uint16_t *point; /* of the shape whose height is at most the index */
-    Leaf *points;
+    Leaf *points;    /* one for every least extent, by falling extent */
+    uint32_t n_points;
 } Curve;
 
 typedef struct Level {
-    Curve *curves; /* by class; NULL until asked for */
+    Curve *curves; /* by class; NULL, or with no `across`, until asked for */
 } Level;
 
 enum { LEVEL_COUNT = 2600, EXTENT_NONE = 16000 };
+
+/* An edge between a kernel and a terminal. */
+typedef struct Tie {
+    uint32_t kernel;
+    double x2, y2; /* doubled */
+    bool any_x, any_y;
+    double weight;
+} Tie;
 
 typedef struct Search {
     Arena arena; /* guarded by `lock` once tasks run */
@@ -48,9 +57,14 @@ typedef struct Search {
     uint32_t n;   /* kernels */
     int32_t side; /* curves go that far: somewhat beyond the grid */
     Class *classes;
-    uint32_t *edge_begin, *edge_of; /* edges at a kernel */
-    uint32_t *order;                /* kernels, producers before consumers */
-    double limits[LEVEL_COUNT];     /* time limits of the levels, ascending */
+    PackEdge *edges; /* between kernels */
+    uint32_t n_edges;
+    uint32_t *edge_begin, *edge_of; /* edges between kernels, by kernel */
+    Tie *ties;                      /* by kernel, ascending */
+    uint32_t n_ties, *tie_begin;
+    double fixed_wire;          /* of edges between terminals */
+    uint32_t *order;            /* kernels, producers before consumers */
+    double limits[LEVEL_COUNT]; /* time limits of the levels, ascending */
     Level levels[LEVEL_COUNT];
     pthread_mutex_t lock;
 } Search;
@@ -60,6 +74,7 @@ typedef struct Node {
     int32_t w, h, x, y;
     bool stacked;  /* children on top of each other, else side by side */
     uint8_t align; /* of the shorter child: 0 low, 1 middle, 2 high */
+    /* Of a leaf: `stacked` if it gives way to a keep-out upwards, else to the right. */
 } Node;
 
 typedef struct State {
@@ -69,9 +84,9 @@ typedef struct State {
     double over;   /* by how much of the grid it is too large; 0 if it fits */
     double charge; /* what part of the score is paid for being over by the whole grid */
     double cost;   /* score * (1 + charge * over) */
-    int32_t root;
-    Leaf *leaves; /* by kernel */
-    Node *nodes;  /* leaves first */
+    int32_t root;  /* -1: positions without a tree */
+    Leaf *leaves;  /* by kernel */
+    Node *nodes;   /* leaves first */
 } State;
 
 State *state_create(Arena *a, uint32_t n);
@@ -90,12 +105,16 @@ bool bound_has_shape(const PackProblem *p, uint32_t kernel);
 /* levels.c */
 bool search_init(Search *s, const PackProblem *p, double least_time);
 void search_finish(Search *s);
-const Curve *search_curves(Search *s, uint32_t level);
+const Curve *search_curves(Search *s, uint32_t level); /* of all classes */
+const Curve *search_curve(Search *s, uint32_t level, uint32_t class_index);
 uint32_t search_level(const Search *s, double limit); /* the last level at or below it */
 /* Families that agree with `in` in all but the last component: a range of by_key. */
 uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first);
 /* Curves of all families, or of a group only. */
 Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group);
+/* Components in which the signatures at both ends of an edge differ. */
+uint32_t edge_adapters(const Search *s, const PackEdge *e, uint32_t from_family,
+                       uint32_t to_family);
 /* A family with the signature `in`, or the nearest in its last component that agrees in the
  * others; false if there is none. */
 bool class_find(const Class *c, const uint32_t *in, uint32_t *family);
@@ -104,7 +123,8 @@ bool class_find(const Class *c, const uint32_t *in, uint32_t *family);
 typedef struct Curves Curves; /* curves of a tree's nodes at a level */
 Curves *curves_create(Arena *a, const Search *s);
 void tree_size_all(State *t);
-void tree_measure(const Search *s, State *t); /* positions, wire, adapters, score, cost */
+void tree_measure(const Search *s, State *t);      /* positions, wire, adapters, score, cost */
+void positions_measure(const Search *s, State *t); /* the same but for the positions */
 bool leaf_set(const Search *s, State *t, uint32_t kernel, uint32_t family, bool turned);
 
 /* Marks, by node: what has changed below it. */
@@ -119,10 +139,22 @@ void curves_undo(Curves *c);
 
 /* rows.c: rows of kernels in order, the best for every number of rows, best first. */
 uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double seconds);
+/* Kernels begin .. end of the order beside each other, narrowest for a height; `up`: the first
+ * one gives way to keep-outs upwards. */
+typedef struct Row {
+    uint32_t begin, end;
+    int32_t h;
+    bool up;
+} Row;
+/* A tree of rows; every other one backwards if `to_and_fro`. */
+void rows_build(const Search *s, State *t, const Curve *curves, const Row *rows, uint32_t n_rows,
+                bool to_and_fro);
 
-/* strips.c: up to three long strips of kernels in order, best first for either direction. */
-enum { STRIPS_STARTS = 6 };
-uint32_t strips_start(Search *s, Arena *a, State **starts, double seconds);
+/* shelves.c: the same for many kernels, or with keep-outs; NULL if there is none. */
+State *shelves_start(Search *s, Arena *a);
+
+/* holes.c: kernels into free rectangles, no tree; NULL if that finds no room either. */
+State *holes_start(Search *s, Arena *a);
 
 /* anneal.c */
 typedef struct Anneal {
@@ -135,9 +167,6 @@ typedef struct Anneal {
     double late; /* result: the least cost of the last quarter that fits */
 } Anneal;
 void anneal_run(Search *s, Anneal *a);
-
-/* repair.c: other families in the same slots, for fewer adapters. True if it got better. */
-bool repair(const Search *s, State *t);
 
 /* polish.c: shifts kernels and subtrees where they are free to, for shorter wire. */
 void polish(const Search *s, const State *t, PackPlace *places, double *wire);

@@ -113,57 +113,96 @@ static void place_below(State *t, int32_t node)
     place_below(t, v->child[1]);
 }
 
-static double overlap(const PackProblem *p, const State *t, uint32_t n)
+/* A kernel goes past keep-outs; beyond the grid it need not look for room any more. */
+static void past_keepouts(const PackProblem *p, Node *v)
 {
-    double sum = 0;
-    for (uint32_t i = 0; i < p->n_keepouts; i++) {
-        PackRect r = p->keepouts[i];
-        for (uint32_t k = 0; k < n; k++) {
-            const Node *v = &t->nodes[k];
-            int32_t x0 = larger(r.x, v->x), y0 = larger(r.y, v->y);
-            int32_t x1 = r.x + r.w < v->x + v->w ? r.x + r.w : v->x + v->w;
-            int32_t y1 = r.y + r.h < v->y + v->h ? r.y + r.h : v->y + v->h;
-            if (x1 > x0 && y1 > y0)
-                sum += 0.01 + (double)(x1 - x0) * (y1 - y0) / ((double)p->w * p->h);
+    for (bool moved = true; moved && v->x <= p->w && v->y <= p->h;) {
+        moved = false;
+        for (uint32_t i = 0; i < p->n_keepouts; i++) {
+            PackRect r = p->keepouts[i];
+            if (r.x >= v->x + v->w || v->x >= r.x + r.w || r.y >= v->y + v->h || v->y >= r.y + r.h)
+                continue;
+            if (v->stacked)
+                v->y = r.y + r.h;
+            else
+                v->x = r.x + r.w;
+            moved = true;
         }
     }
-    return sum;
+}
+
+/* As place_below, but a kernel that would cover a keep-out goes past it, to the right or
+ * upwards; what comes after it in its row or stack starts where its box really ends. The
+ * corner of the box is returned. No kernels overlap, whatever the keep-outs. */
+static void place_around(const PackProblem *p, State *t, int32_t node, int32_t *x1, int32_t *y1)
+{
+    Node *v = &t->nodes[node];
+    if (v->child[0] < 0) {
+        past_keepouts(p, v);
+        *x1 = v->x + v->w;
+        *y1 = v->y + v->h;
+        return;
+    }
+    Node *a = &t->nodes[v->child[0]], *b = &t->nodes[v->child[1]];
+    int32_t align = v->align, ax, ay, bx, by;
+    a->x = v->stacked ? v->x + (v->w - a->w) * align / 2 : v->x;
+    a->y = v->stacked ? v->y : v->y + (v->h - a->h) * align / 2;
+    place_around(p, t, v->child[0], &ax, &ay);
+    b->x = v->stacked ? v->x + (v->w - b->w) * align / 2 : ax;
+    b->y = v->stacked ? ay : v->y + (v->h - b->h) * align / 2;
+    place_around(p, t, v->child[1], &bx, &by);
+    *x1 = larger(ax, bx);
+    *y1 = larger(ay, by);
+}
+
+static double distance_to(const Tie *tie, const Node *v)
+{
+    double dx = tie->any_x ? 0 : tie->x2 - 2 * v->x - v->w;
+    double dy = tie->any_y ? 0 : tie->y2 - 2 * v->y - v->h;
+    return (dx < 0 ? -dx : dx) + (dy < 0 ? -dy : dy);
 }
 
 void tree_measure(const Search *s, State *t)
 {
     const PackProblem *p = s->problem;
     Node *root = &t->nodes[t->root];
+    int32_t x1 = root->w, y1 = root->h;
     root->x = root->y = 0;
-    place_below(t, t->root);
+    if (p->n_keepouts)
+        place_around(p, t, t->root, &x1, &y1);
+    else
+        place_below(t, t->root);
+    positions_measure(s, t);
+    if (x1 > p->w)
+        t->over += (double)(x1 - p->w) / p->w;
+    if (y1 > p->h)
+        t->over += (double)(y1 - p->h) / p->h;
+    t->cost = t->score * (1 + t->charge * t->over);
+}
+
+void positions_measure(const Search *s, State *t)
+{
+    const PackProblem *p = s->problem;
     double time = 0, wire = 0;
     for (uint32_t k = 0; k < s->n; k++)
         if (t->leaves[k].time > time)
             time = t->leaves[k].time;
     uint32_t adapters = 0;
-    for (uint32_t i = 0; i < p->n_edges; i++) {
-        const PackEdge *e = &p->edges[i];
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        const PackEdge *e = &s->edges[i];
         const Node *a = &t->nodes[e->from], *b = &t->nodes[e->to];
         int32_t dx = 2 * (a->x - b->x) + a->w - b->w, dy = 2 * (a->y - b->y) + a->h - b->h;
         wire += e->weight * (abs(dx) + abs(dy));
-        const uint32_t *out =
-            s->classes[p->class_of[e->from]].families[t->leaves[e->from].family].out;
-        const uint32_t *in = s->classes[p->class_of[e->to]].families[t->leaves[e->to].family].in;
-        for (unsigned j = 0; j < PACK_SIGNATURE; j++)
-            adapters += out[j] != in[j];
+        adapters += edge_adapters(s, e, t->leaves[e->from].family, t->leaves[e->to].family);
     }
+    for (uint32_t i = 0; i < s->n_ties; i++)
+        wire += s->ties[i].weight * distance_to(&s->ties[i], &t->nodes[s->ties[i].kernel]);
     t->time = time;
-    t->wire = wire / 2;
+    t->wire = wire / 2 + s->fixed_wire;
     t->adapters = adapters;
     t->score = p->time * time + p->wire * t->wire + p->adapter * adapters;
     t->over = 0;
-    if (root->w > p->w)
-        t->over += (double)(root->w - p->w) / p->w;
-    if (root->h > p->h)
-        t->over += (double)(root->h - p->h) / p->h;
-    if (p->n_keepouts)
-        t->over += overlap(p, t, s->n);
-    t->cost = t->score * (1 + t->charge * t->over);
+    t->cost = t->score;
 }
 
 /* Only the way round that the parent adds up is made at first, the other when asked for. */
