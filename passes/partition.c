@@ -5,6 +5,7 @@
  * the host; each output of the graph one to the host. Lanes are 0 and segments 1 until sizing
  * chooses them, slots the default. A value with more than KERNEL_MAX_OUTPUTS receivers is
  * reported. Linear, but for the uniqueness of names (kernels squared, short strings). */
+#include "passes/defects.h"
 #include "passes/passes.h"
 
 #include <string.h>
@@ -161,5 +162,5 @@ bool pass_partition(PassContext *cx)
     }
     cx->plan = plan;
     arena_free(&scratch);
-    return t.ok;
+    return plan_set_defects(cx->diag, plan, cx->options.defects) && t.ok;
 }

@@ -24,6 +24,7 @@ typedef struct PassContext {
         uint64_t effort;    /* millions of steps of the engine, 0: the default */
         const Constraints *constraints;  /* NULL: none */
         const EarlierPlacement *earlier; /* --from-placement; NULL: none */
+        const Defects *defects;          /* of the wafer; NULL: none */
     } options;
 } PassContext;
 
@@ -64,6 +65,9 @@ typedef struct Bounds {
     uint64_t compute, memory, host;
 } Bounds;
 Bounds plan_bounds(const Plan *p, uint32_t max_cores);
+
+uint64_t plan_target(const Plan *plan); /* cycles a sample of the slowest kernel or the ports */
+uint32_t plan_cores(const Plan *plan);
 
 /* Reports and pictures, from the plan. */
 void report_text(Text *t, const PassContext *cx, const PipelineTimes *times);

@@ -58,6 +58,14 @@ uint64_t plan_target(const Plan *plan)
     return target;
 }
 
+static void take(Router *r, Box box, uint32_t colors, Side side, uint64_t words, int32_t stream)
+{
+    Taken t = {.box = box, .colors = colors, .stream = stream};
+    if (side != SIDE_RAMP)
+        t.load[side] = words;
+    vec_push(r->arena, &r->taken, t);
+}
+
 Router *router_create(Arena *a, Plan *plan, uint64_t limit)
 {
     Router *r = arena_new(a, Router);
@@ -65,6 +73,13 @@ Router *router_create(Arena *a, Plan *plan, uint64_t limit)
     r->plan = plan;
     r->limit = limit;
     r->edges = arena_array(a, KernelEdges, plan->kernels.n);
+    for (size_t i = 0; i < plan->keepouts.n; i++) {
+        const KeepOut *k = &plan->keepouts.data[i];
+        Box box = {(int32_t)k->x, (int32_t)k->y, (int32_t)(k->x + k->w) - 1,
+                   (int32_t)(k->y + k->h) - 1};
+        if (k->dead)
+            take(r, box, UINT32_MAX, SIDE_RAMP, 0, -1);
+    }
     return r;
 }
 
@@ -77,14 +92,6 @@ void router_rewind(Router *r, RouterMark mark)
 {
     r->taken.n = mark.taken;
     r->ports.n = mark.ports;
-}
-
-static void take(Router *r, Box box, uint32_t colors, Side side, uint64_t words, int32_t stream)
-{
-    Taken t = {.box = box, .colors = colors, .stream = stream};
-    if (side != SIDE_RAMP)
-        t.load[side] = words;
-    vec_push(r->arena, &r->taken, t);
 }
 
 void router_add_kernel(Router *r, const Kernel *k)

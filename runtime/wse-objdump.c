@@ -124,7 +124,15 @@ static void dump_defects(Dump *d, Table *t)
         uint32_t last = defect_shift(map, im->machine.width - 1, y);
         shift = last > shift ? last : shift;
     }
+    // Dead cores that a kernel's rows step over.
+    uint32_t inside = 0;
+    for (uint32_t i = 0; map && i < im->n_kernels; i++) {
+        const KernelInfo *k = &im->kernels[i];
+        for (uint32_t y = k->y; y < k->y + k->h; y++)
+            inside += defect_shift(map, k->x + k->w - 1, y) - defect_shift(map, k->x, y);
+    }
     fact_count(t, "dead cores", dead);
+    fact_count(t, "of them inside kernels", inside);
     fact_count(t, "runs of them that are holes", holes);
     fact_count(t, "a row's longest shift", shift);
 }

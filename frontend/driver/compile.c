@@ -16,6 +16,7 @@
 #include "frontend/frontend.h"
 #include "frontend/weights.h"
 #include "ir/support/io.h"
+#include "passes/defects.h"
 #include "passes/passes.h"
 #include "runtime/check.h"
 
@@ -51,6 +52,8 @@ static const char *options_text(Arena *a, const DriverOptions *o)
         text_printf(&t, " -D %s", o->defines.data[i]);
     for (size_t i = 0; i < o->weights.n; i++)
         text_printf(&t, " --weights=%s", base_name(o->weights.data[i]));
+    if (o->defects)
+        text_printf(&t, " --defects=%s", base_name(o->defects));
     if (o->max_cores)
         text_printf(&t, " --max-cores=%llu", (unsigned long long)o->max_cores);
     if (o->objective)
@@ -210,6 +213,11 @@ static bool read_wishes(Arena *a, Diag *d, const DriverOptions *o, PassContext *
         EarlierPlacement *e = arena_new(a, EarlierPlacement);
         ok = placement_xml_read(d, a, o->from_placement, cx->machine, e) && ok;
         cx->options.earlier = e;
+    }
+    if (o->defects) {
+        Defects *map = arena_new(a, Defects);
+        ok = defects_xml_read(d, a, o->defects, cx->machine, map) && ok;
+        cx->options.defects = map;
     }
     return ok;
 }
