@@ -96,7 +96,7 @@ static void add_missing(Boxes *b, Missing m)
     vec_push(b->arena, &b->open, m);
 }
 
-/* Closes the boxes that do not reach row y. */
+/* Closes the boxes that end above row y. */
 static bool close_above(Boxes *b, uint32_t y)
 {
     size_t n = 0;
@@ -124,7 +124,7 @@ static bool add_keepouts(Boxes *b, const DefectMap *map)
                 continue;
             add_missing(b, (Missing){mark->at, end < width ? end : width, y, y + 1, !last});
         }
-        if (!close_above(b, y + 1) || b->open.n > DEFECTS_MAX_KEEPOUTS)
+        if (!close_above(b, y) || b->open.n > DEFECTS_MAX_KEEPOUTS)
             return false;
     }
     return close_above(b, UINT32_MAX);
