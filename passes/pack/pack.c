@@ -13,6 +13,7 @@
  * One task a round begins at another start, warm. The last round cools what is best of all. */
 #include <math.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -70,6 +71,12 @@ static bool better(const State *a, const State *b)
     if ((a->over > 0) != (b->over > 0))
         return b->over > 0;
     return a->cost < b->cost;
+}
+
+static int compare_starts(const void *a, const void *b)
+{
+    const State *x = *(State *const *)a, *y = *(State *const *)b;
+    return better(x, y) ? -1 : better(y, x) ? 1 : 0;
 }
 
 /* The tasks of one way that ended best, without what they started from. */
@@ -149,10 +156,14 @@ static void plan_next(Round *r, const Round *last, unsigned number, const State 
 static uint32_t make_starts(Search *s, Arena *a, State **starts, double seconds)
 {
     uint32_t n = 0;
-    if (s->n <= MOST_FOR_ROWS && s->problem->n_keepouts == 0)
-        n = rows_start(s, a, starts, MAX_STARTS, seconds);
-    else if ((starts[0] = shelves_start(s, a)) != NULL)
+    if (s->n <= MOST_FOR_ROWS && s->problem->n_keepouts == 0) {
+        n = rows_start(s, a, starts, MAX_STARTS - STRIPS_STARTS, seconds);
+        n += strips_start(s, a, starts + n, seconds);
+        if (n)
+            qsort(starts, n, sizeof *starts, compare_starts);
+    } else if ((starts[0] = shelves_start(s, a)) != NULL) {
         n = 1;
+    }
     if (n == 0 && (starts[0] = holes_start(s, a)) != NULL)
         n = 1;
     return n;

@@ -91,18 +91,18 @@ static void collect_below(Repair *r, Arena *a, int32_t node, int32_t w, int32_t 
 static uint32_t edge_cost(const Repair *r, uint32_t kernel, const Choice *c, int32_t other,
                           const Choice *of_other)
 {
-    const PackProblem *p = r->s->problem;
     uint32_t cost = 0;
     for (uint32_t i = r->s->edge_begin[kernel]; i < r->s->edge_begin[kernel + 1]; i++) {
-        const PackEdge *e = &p->edges[r->s->edge_of[i]];
+        const PackEdge *e = &r->s->edges[r->s->edge_of[i]];
         uint32_t end = e->from == kernel ? e->to : e->from;
         bool beside = r->at[end] + 1 == r->at[kernel] || r->at[kernel] + 1 == r->at[end];
         if (other >= 0 ? end != (uint32_t)other : beside)
             continue;
         const PackFamily *f =
             other >= 0 ? of_other->family : r->choices[end][r->chosen[end]].family;
-        cost += e->from == kernel ? differences(c->family->out, f->in)
-                                  : differences(f->out, c->family->in);
+        const PackFamily *from = e->from == kernel ? c->family : f;
+        const PackFamily *to = e->from == kernel ? f : c->family;
+        cost += differences(from->out, e->to_out ? to->out : to->in);
     }
     return cost;
 }

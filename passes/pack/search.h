@@ -150,6 +150,10 @@ typedef struct Row {
 void rows_build(const Search *s, State *t, const Curve *curves, const Row *rows, uint32_t n_rows,
                 bool to_and_fro);
 
+/* strips.c: up to three long strips of kernels in order, best first for either direction. */
+enum { STRIPS_STARTS = 6 };
+uint32_t strips_start(Search *s, Arena *a, State **starts, double seconds);
+
 /* shelves.c: the same for many kernels, or with keep-outs; NULL if there is none. */
 State *shelves_start(Search *s, Arena *a);
 
@@ -167,6 +171,9 @@ typedef struct Anneal {
     double late; /* result: the least cost of the last quarter that fits */
 } Anneal;
 void anneal_run(Search *s, Anneal *a);
+
+/* repair.c: other families in the same slots, for fewer adapters. True if it got better. */
+bool repair(const Search *s, State *t);
 
 /* polish.c: shifts kernels and subtrees where they are free to, for shorter wire. */
 void polish(const Search *s, const State *t, PackPlace *places, double *wire);
