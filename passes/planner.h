@@ -24,8 +24,10 @@ Box plan_box(const Kernel *k); /* its region */
 typedef struct Taken {
     Box box;
     uint32_t colors;  /* in use somewhere in the box */
-    uint64_t load[4]; /* words a sample, by the side they leave a router */
-    int32_t stream;   /* -1: the kernel's own */
+    Side side;        /* by which words leave its routers; SIDE_RAMP: by none */
+    uint64_t words;   /* a sample, on each such link */
+    int32_t stream;   /* -1: a kernel's own, or dead cores */
+    uint32_t history; /* not 0: the price of a place that was wanted by too many */
 } Taken;
 
 typedef struct PortUse {
@@ -34,15 +36,26 @@ typedef struct PortUse {
     int32_t stream;
 } PortUse;
 
-/* Why the last stream could not be routed, for messages. */
-typedef struct RouteFailure {
+/* Where too many meet: the box of routers, the side of the link, or SIDE_RAMP for colors.
+ * An empty box: the stream has no way at all. */
+typedef struct RouteTrouble {
     uint32_t stream;
-    uint32_t shapes;   /* geometrically possible ways looked at */
-    uint32_t no_color; /* of them: without a free color, */
-    uint32_t no_link;  /* with an overloaded link */
-    uint32_t colors;   /* the mask of colors in the way of the last one */
-    uint64_t load;     /* words a sample of the fullest link met */
+    Box box;
+    Side side;
+    uint64_t demand, capacity; /* words a sample; streams of one color */
+} RouteTrouble;
+
+enum { ROUTE_TROUBLES = 8 };
+
+/* Why streams could not be routed, for messages: the first of them, what stayed over-used at
+ * the end, and what was tried. */
+typedef struct RouteFailure {
+    uint32_t stream, n_streams;
+    uint32_t n_troubles; /* listed */
+    RouteTrouble trouble[ROUTE_TROUBLES];
+    uint32_t rounds, ways, no_color, no_link, mazes;
     bool no_ports;
+    bool proved; /* everything was tried: there is no solution */
 } RouteFailure;
 
 /* The edge of a kernel in its orientation: the cells of the lanes, and the travel there. */
@@ -54,6 +67,7 @@ typedef struct FabricEdge {
 } FabricEdge;
 
 typedef struct KernelEdges KernelEdges;
+typedef struct RouteIndex RouteIndex;
 
 typedef struct Router {
     Arena *arena; /* of everything it allocates, streams' lanes included */
@@ -61,6 +75,7 @@ typedef struct Router {
     VEC(Taken) taken;
     VEC(PortUse) ports;
     KernelEdges *edges; /* by kernel and orientation, asked once */
+    RouteIndex *index;  /* of what is taken, by place */
     uint64_t limit;     /* words a sample on a link */
     RouteFailure failure;
 } Router;
@@ -80,19 +95,17 @@ const FabricEdge *router_edge(Router *r, const Kernel *k, int input); /* -1: its
 /* Takes what a routed stream uses, for reports. */
 void router_add_routed(Router *r, const Stream *s);
 /* The fullest link that words leave a box by, in words a sample; and of all. */
-uint64_t router_load(const Router *r, Box box, Side side);
-uint64_t router_peak(const Router *r, Box *where, Side *side);
+uint64_t router_load(Router *r, Box box, Side side);
+uint64_t router_peak(Router *r, Box *where, Side *side);
 
 /* All streams of a placed plan; tries several orders. If it is false, (*router)->failure
  * says what stood in the way. */
 bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router);
-uint64_t plan_target(const Plan *plan); /* cycles a sample of the slowest kernel or the ports */
 uint64_t plan_host_words(const Plan *plan);
 uint64_t stream_words(const Stream *s); /* of the fullest lane, a sample */
 uint32_t stream_hops(const Stream *s);  /* of the longest lane, between the two kernels */
 /* Routers of a segment of a routed stream, the start included in the first. */
 Box stream_box(const Stream *s, uint32_t segment);
-uint32_t plan_cores(const Plan *plan);
 uint32_t plan_core_limit(const PassContext *cx);
 /* Lanes that a kernel of this shape takes in by its input. */
 uint32_t plan_lanes_needed(const Kernel *k, uint32_t input, const Shape *s);

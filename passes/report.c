@@ -69,23 +69,21 @@ static void hot_links(Report *r)
     for (size_t i = 0; i < p->streams.n; i++)
         router_add_routed(router, p->streams.data[i]);
     for (size_t i = 0; i < router->taken.n; i++) {
-        for (Side d = SIDE_N; d <= SIDE_W; d++) {
-            const Taken *t = &router->taken.data[i];
-            if (!t->load[d])
-                continue;
-            const char *what = t->stream >= 0 ? p->streams.data[t->stream]->name : NULL;
-            HotLink h = {t->box, d, router_load(router, t->box, d), what};
-            for (size_t k = 0; !what && k < p->kernels.n; k++)
-                if (box_meet(plan_box(p->kernels.data[k]), t->box))
-                    h.what = p->kernels.data[k]->name;
-            size_t at = r->n_hot < HOT_LINKS ? r->n_hot++ : HOT_LINKS;
-            if (at == HOT_LINKS && h.words <= r->hot[HOT_LINKS - 1].words)
-                continue;
-            at = at == HOT_LINKS ? HOT_LINKS - 1 : at;
-            for (; at > 0 && r->hot[at - 1].words < h.words; at--)
-                r->hot[at] = r->hot[at - 1];
-            r->hot[at] = h;
-        }
+        const Taken *t = &router->taken.data[i];
+        if (t->words == 0)
+            continue;
+        const char *what = t->stream >= 0 ? p->streams.data[t->stream]->name : NULL;
+        HotLink h = {t->box, t->side, router_load(router, t->box, t->side), what};
+        for (size_t k = 0; !what && k < p->kernels.n; k++)
+            if (box_meet(plan_box(p->kernels.data[k]), t->box))
+                h.what = p->kernels.data[k]->name;
+        size_t at = r->n_hot < HOT_LINKS ? r->n_hot++ : HOT_LINKS;
+        if (at == HOT_LINKS && h.words <= r->hot[HOT_LINKS - 1].words)
+            continue;
+        at = at == HOT_LINKS ? HOT_LINKS - 1 : at;
+        for (; at > 0 && r->hot[at - 1].words < h.words; at--)
+            r->hot[at] = r->hot[at - 1];
+        r->hot[at] = h;
     }
 }
 

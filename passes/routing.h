@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/routing.h - what the files of the router share.
+ *
+ * What is taken of the fabric is a set of boxes of routers, each with the colors in use and,
+ * if words leave its routers by a side, how many a sample. They lie in buckets of
+ * BUCKET x BUCKET routers, so asking what meets a box costs what is near it. Three kinds:
+ * what never moves (kernels' own colors and chains, dead cores), what streams use, and the
+ * history of places that too many wanted. */
+#ifndef WSEC_PASSES_ROUTING_H
+#define WSEC_PASSES_ROUTING_H
+
+#include "passes/planner.h"
+
+enum { BUCKET = 16, MAX_TURNS = 4, TURN_CHARGE = 2 };
+#define PRICE_NEVER (UINT64_MAX / 4)
+
+typedef struct Piece { /* a box of routers that a stream leaves by `side` */
+    Box box;
+    Side side; /* SIDE_RAMP: it ends there */
+} Piece;
+typedef VEC(Piece) PieceVec;
+
+typedef VEC(uint32_t) SlotVec;
+
+struct RouteIndex {
+    int32_t nx, ny;
+    SlotVec *bucket;
+    SlotVec *of_stream;      /* slots of `taken`, by stream */
+    SlotVec free;            /* slots */
+    int32_t *port[2];        /* W, E: by row, the stream that has it, or -1 */
+    VEC(const Taken *) near; /* scratch: what meets a box */
+    PieceVec pieces;         /* scratch */
+    VEC(int64_t) events;     /* scratch */
+    int32_t *x, *y;          /* scratch: where lanes are */
+    uint32_t lanes;          /* room in x and y */
+};
+
+/* ---- route_index.c ---- */
+
+typedef struct Meet { /* walks over what meets a box, each once */
+    const Router *r;
+    Box box;
+    int32_t x0, x1, y1, x, y;
+    size_t i;
+} Meet;
+Meet meet_begin(const Router *r, Box box);
+const Taken *meet_next(Meet *m);
+
+Box box_hull(int32_t x0, int32_t y0, int32_t x1, int32_t y1);
+static inline bool side_horizontal(Side s)
+{
+    return s == SIDE_E || s == SIDE_W;
+}
+static inline int side_forward(Side s) /* does the coordinate grow */
+{
+    return s == SIDE_E || s == SIDE_S ? 1 : -1;
+}
+static inline int side_rightward(Side s) /* does the track's coordinate grow to the right */
+{
+    return s == SIDE_E || s == SIDE_N ? 1 : -1;
+}
+
+void router_take(Router *r, Taken t);
+/* Takes all that a stream uses as its fields say; router_release gives it back. */
+void router_take_stream(Router *r, const Stream *s);
+void router_release(Router *r, const Stream *s);
+void router_recolor(Router *r, Stream *s, uint32_t color);
+void router_forget(Router *r); /* the history */
+/* Routers along the way by the side they are left by. Few-piece bundles: staircases are cut
+ * into at most MAX_STEPS boxes; others exactly. Valid until the next call. */
+const PieceVec *router_pieces(Router *r, const Stream *s);
+/* The ends of a stream in its kernels: the cores that send, the region that receives. */
+Box router_out_edge(Router *r, const Stream *s);
+Box router_in_region(const Router *r, const Stream *s);
+/* Most words that leave a router of the box by a side, those of stream `but` not counted;
+ * any sum <= stop stands for itself. *where, if not NULL: one router that has it. */
+uint64_t router_most(Router *r, Box box, Side side, int32_t but, uint64_t stop, Box *where);
+uint32_t router_usable_colors(const Router *r); /* mask */
+bool router_port_free(const Router *r, Side side, int32_t y);
+uint32_t router_ports_left(const Router *r, Side side);
+
+/* ---- route_ways.c, route_maze.c ---- */
+
+typedef struct Price {
+    uint64_t hops;  /* and turns */
+    uint64_t share; /* for what others use, too; 0: nothing is over-used */
+    uint32_t color;
+} Price;
+
+/* What a way as it stands in the stream's fields would cost now; share: the price of one
+ * use too many, PRICE_NEVER: none is allowed. False if it is not possible at any price. */
+typedef struct Pricing {
+    uint32_t hard;       /* colors that are never to be had at the ends */
+    uint64_t shared[32]; /* by color, at the ends */
+    uint64_t words;      /* of the stream, at most the limit */
+} Pricing;
+void pricing_begin(Router *r, const Stream *s, uint64_t share, Pricing *p);
+bool pricing_of(Router *r, const Stream *s, const Pricing *at_ends, uint64_t share, uint64_t below,
+                Price *result);
+
+/* The cheapest way in closed form; effort 0 .. 2: how many turns and tracks are tried. Sets
+ * the stream's fields. The stream has been released. */
+bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, Price *price);
+/* Lane by lane, if it is cheaper than `below`. */
+bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *price);
+
+/* ---- route_colors.c, route_small.c ---- */
+
+/* Colors for all ways as they are; false if some stream shares its color with another one. */
+bool route_colors(Router *r);
+/* Everything, for small cases. False if there is nothing or it took too long (*proved). */
+bool route_small(Router *r, bool *proved);
+
+#endif
