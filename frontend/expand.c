@@ -236,7 +236,7 @@ static const char *define_kind(const Value *v)
     return "set in the file";
 }
 
-static void set_params(Expander *x, const Define *defines, size_t n_defines)
+void expand_params(Expander *x, const Define *defines, size_t n_defines)
 {
     for (size_t i = 0; i < x->ast->params.n; i++) {
         Param *p = x->ast->params.data[i];
@@ -409,7 +409,7 @@ bool expand(Expander *x, const Define *defines, size_t n_defines)
     for (size_t i = 0; i < x->ast->functions.n; i++)
         check_distinct(x, &x->ast->functions.data[i]->formals, "argument");
     Frame frame = {0};
-    set_params(x, defines, n_defines);
+    expand_params(x, defines, n_defines);
     x->frame = &frame;
     if (check_distinct(x, &m->inputs, "input") && check_distinct(x, &m->outputs, "output")) {
         for (size_t i = 0; i < m->inputs.n; i++)

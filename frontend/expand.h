@@ -142,6 +142,7 @@ Value eval_call(Expander *x, const Expr *e);
 
 /* expand.c */
 void exec_body(Expander *x, const StmtVec *body);
+void expand_params(Expander *x, const Define *defines, size_t n_defines);
 bool expand(Expander *x, const Define *defines, size_t n_defines);
 
 /* lower.c: one operator call. */

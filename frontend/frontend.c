@@ -79,3 +79,34 @@ bool frontend_compile(Arena *a, Diag *d, const char *path, const Define *defines
     bytes_free(&bytes);
     return ok;
 }
+
+bool frontend_params(Arena *a, Diag *d, const char *name, const char *text, size_t len,
+                     const Define *defines, size_t n_defines, ParamValueVec *result)
+{
+    Arena scratch = {0};
+    unsigned errors = d->n_errors;
+    uint32_t file = diag_add_source(d, name, text, len);
+    Ast ast = {0};
+    symbols_init(&ast.symbols, &scratch);
+    bool ok = parse_model(&scratch, d, file, &ast);
+    if (ok) {
+        Expander x = {.arena = &scratch, .diag = d, .ast = &ast};
+        expand_params(&x, defines, n_defines);
+        ok = d->n_errors == errors;
+    }
+    for (size_t i = 0; ok && i < ast.params.n; i++) {
+        const Symbol *s = ast.params.data[i]->formal.name.symbol;
+        const Value *v = ast.params.data[i]->value;
+        ParamValue p = {.name = arena_strdup(a, s->text, s->len), .kind = PARAM_OTHER};
+        if (v->kind == VALUE_INT) {
+            p.kind = PARAM_INT;
+            p.value = v->as.integer;
+        } else if (v->kind == VALUE_DTYPE) {
+            p.kind = PARAM_DTYPE;
+            p.value = v->as.dtype;
+        }
+        vec_push(a, result, p);
+    }
+    arena_free(&scratch);
+    return ok;
+}

@@ -32,4 +32,14 @@ bool frontend_compile(Arena *a, Diag *d, const char *path, const Define *defines
 bool frontend_compile_text(Arena *a, Diag *d, const char *name, const char *text, size_t len,
                            const Define *defines, size_t n_defines, Graph **result);
 
+/* The parameters of a model that compiles, with these values: for who wants to vary them. */
+typedef struct ParamValue {
+    const char *name;
+    enum { PARAM_INT, PARAM_DTYPE, PARAM_OTHER } kind;
+    int64_t value; /* of PARAM_INT, or a DType */
+} ParamValue;
+typedef VEC(ParamValue) ParamValueVec;
+bool frontend_params(Arena *a, Diag *d, const char *name, const char *text, size_t len,
+                     const Define *defines, size_t n_defines, ParamValueVec *result);
+
 #endif

@@ -65,11 +65,15 @@ const char *kernel_stance(Arena *a, const Kernel *k)
                         k->mirror ? "mirrored" : "");
 }
 
+/* Where sizing gave up, shapes may be there, but streams do not have their lanes. */
 static bool plan_sized(const Plan *p)
 {
-    for (size_t i = 0; i < p->streams.n; i++)
-        if (!p->streams.data[i]->protocol.lanes)
+    for (size_t i = 0; i < p->streams.n; i++) {
+        const Stream *s = p->streams.data[i];
+        const Shape *from = s->from == PLAN_HOST ? NULL : &p->kernels.data[s->from]->shape;
+        if (!s->protocol.lanes || (from && from->lanes_out != s->protocol.lanes))
             return false;
+    }
     return p->kernels.n > 0;
 }
 
@@ -371,7 +375,7 @@ static const char *larger_text(Arena *a, const KernelStory *s, const ShapeVerdic
         why = arena_printf(a, "; others take %" PRIu64 " cycles all the same", s->target);
     else
         why = faster_text(a, s, v);
-    return arena_printf(a, "%" PRIu64 " cores more%s%s", more, join, why);
+    return arena_printf(a, "%" PRIu64 " core%s more%s%s", more, more == 1 ? "" : "s", join, why);
 }
 
 const char *verdict_text(Arena *a, const KernelStory *s, const ShapeVerdict *v)
@@ -478,7 +482,11 @@ static void explain_head(Text *t, Arena *a, const KernelStory *s)
                     w, h, *stance ? ", " : "", stance, k->shape.lanes_in, k->shape.lanes_out,
                     k->shape.cycles, k->shape.bytes, s->limit_text);
     } else {
-        text_add(t, "  no shape was chosen: the network could not be sized\n");
+        text_add(t, "  no shape was chosen: the network could not be sized");
+        if (k->shape.w)
+            text_printf(t, "; the smallest network would take %u x %u cores here", k->shape.w,
+                        k->shape.h);
+        text_add(t, "\n");
     }
     if (k->kind == KERNEL_ADAPTER)
         return;

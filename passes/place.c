@@ -431,7 +431,5 @@ bool pass_place(PassContext *cx)
         diag_note(cx->diag, (Span){0, 0, 0}, "kernel '%s' takes %u x %u cores", o->name, o->shape.w,
                   o->shape.h);
     }
-    diag_note(cx->diag, (Span){0, 0, 0},
-              "a larger machine, a smaller --max-cores or narrower layers would help");
     return false;
 }

@@ -340,14 +340,10 @@ static void report_kernel(Sizer *z, const Kernel *k, const Protocol *in, const S
         kernel_memory(z->arena, k, in, m, nearest, &items);
         for (size_t i = 0; i < items.n && i < 8; i++)
             diag_note(d, none, "%8u bytes: %s", items.data[i].bytes, items.data[i].name);
-        bool held = plan_core_limit(z->cx) < (uint64_t)m->width * m->height;
-        diag_note(d, none, "%sf16, fewer columns of the image or fewer features would help",
-                  held ? "a larger --max-cores, " : "");
     } else {
         diag_infeasible(
             d, k->span, "kernel '%s' needs %u cores (%u x %u) at least; %u may be used on %u x %u",
             k->name, cores, nearest->w, nearest->h, plan_core_limit(z->cx), m->width, m->height);
-        diag_note(d, none, "a larger --max-cores or machine would help");
     }
 }
 
@@ -743,9 +739,6 @@ static void report_total(PassContext *cx, uint64_t least)
         diag_note(cx->diag, (Span){0, 0, 0}, "kernel '%s' takes %u x %u cores at least", k->name,
                   k->shape.w, k->shape.h);
     }
-    diag_note(cx->diag, (Span){0, 0, 0},
-              "a larger machine or --max-cores, f16 or a smaller network "
-              "would help");
 }
 
 /* Rectangles and wires between them do not fill a fabric: sparse plans are tried first. */

@@ -260,6 +260,8 @@ static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model
     bool planned = pipeline_run(&cx, &pipeline, &times);
     if (cx.plan && !explain(d, o, &cx))
         return false;
+    if (!planned && cx.plan && diag_exit_code(d) == EXIT_INFEASIBLE)
+        driver_nearest(d, &cx, defines, o->defines.n);
     if (!planned || o->stop_after)
         return planned;
     // The image comes last: with it, everything has worked.

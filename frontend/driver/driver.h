@@ -3,8 +3,9 @@
 #ifndef WSEC_DRIVER_H
 #define WSEC_DRIVER_H
 
-#include "ir/graph.h"
+#include "frontend/frontend.h"
 #include "ir/support/options.h"
+#include "passes/passes.h"
 
 typedef struct DriverOptions {
 #define OPTION(field, kind, letter, name, argument, help) OPTION_TYPE_##kind field;
@@ -13,6 +14,9 @@ typedef struct DriverOptions {
 
 /* Text to image, by the options; reports to d. */
 bool driver_compile(Diag *d, const DriverOptions *o, const char *model);
+
+/* After a plan that could not be made: notes on what change would make it fit. */
+void driver_nearest(Diag *d, const PassContext *failed, const Define *defines, size_t n_defines);
 
 /* --interpret: the reference evaluator over arrays of samples. */
 bool driver_interpret(Arena *a, Diag *d, const DriverOptions *o, Graph *graph);
