@@ -7,6 +7,8 @@
 //   kit deadlock FILE                     an image that the checker would reject: its programs
 //                                         end up waiting for each other
 //   kit image matvec|residual|SEED FILE   a small image: by hand, or random
+//   kit defects WIDTH HEIGHT SEED N LINKS a map of dead cores for --defects: N of 1,000, at most
+//                                         4 in a row and 20 of it, and so many dead links
 //   kit json                              is standard input one JSON value (RFC 8259)?
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +93,29 @@ static bool make_image(Arena *a, Diag *d, const char *which, const char *path)
     else if (!random_image(a, &rng, &image))
         return diag_error(d, (Span){0}, "no image of seed %s", which);
     return write_image(d, &image, path);
+}
+
+static void print_defects(char **argv)
+{
+    uint32_t n[5];
+    for (int i = 0; i < 5; i++)
+        n[i] = (uint32_t)strtoul(argv[i], NULL, 10);
+    Rng rng = {n[2]};
+    puts("<defects>");
+    for (uint32_t y = 0; y < n[1]; y++) {
+        for (uint32_t x = 0, dead = 0, row = 0; x < n[0]; x++) {
+            bool dies = row < 4 && dead < 20 && rng_below(&rng, 1000) < n[3];
+            row = dies ? row + 1 : 0;
+            dead += dies;
+            if (dies)
+                printf("  <core x=\"%u\" y=\"%u\"/>\n", x, y);
+        }
+    }
+    for (uint32_t i = 0; i < n[4]; i++) {
+        uint32_t x = rng_below(&rng, n[0] - 1), y = rng_below(&rng, n[1] - 1);
+        printf("  <link x=\"%u\" y=\"%u\" side=\"%c\"/>\n", x, y, "ES"[rng_below(&rng, 2)]);
+    }
+    puts("</defects>");
 }
 
 static const char *skip_space(const char *s)
@@ -201,6 +226,8 @@ int main(int argc, char **argv)
         make_deadlock(&a, &d, argv[2]);
     else if (argc == 4 && strcmp(argv[1], "image") == 0)
         make_image(&a, &d, argv[2], argv[3]);
+    else if (argc == 7 && strcmp(argv[1], "defects") == 0)
+        print_defects(argv + 2);
     else if (argc == 2 && strcmp(argv[1], "json") == 0)
         check_json(&a, &d);
     else
