@@ -4,18 +4,27 @@
  * Each kernel input gets a stream of its own, from the kernel that makes the value or from
  * the host; each output of the graph one to the host. Lanes are 0 and segments 1 until sizing
  * chooses them, slots the default. A value with more than KERNEL_MAX_OUTPUTS receivers is
- * reported. Linear, but for the uniqueness of names (kernels squared, short strings). */
+ * reported. Expected linear time. */
 #include "passes/defects.h"
 #include "passes/passes.h"
 
 #include <string.h>
 
+#include "ir/support/hash.h"
+
 enum { DEFAULT_SLOTS = 2 };
+
+typedef struct UsedName {
+    const char *name;
+    unsigned next; /* the number that may make it unique */
+} UsedName;
 
 typedef struct Partition {
     Diag *d;
     const Graph *g;
     Plan *plan;
+    UsedName *names; /* open addressing; a power of two, at most half full */
+    size_t n_names;
     bool ok;
 } Partition;
 
@@ -35,19 +44,24 @@ static const char *base_name(Arena *a, const Node *anchor, const Node *result)
     return arena_printf(a, "%s_%u", op_info[anchor->op].text, anchor->id);
 }
 
-static bool name_taken(const Plan *p, const char *name)
+/* Where a name stands in the table, or the free place for it. */
+static UsedName *find_name(const Partition *t, const char *name)
 {
-    for (size_t i = 0; i < p->kernels.n; i++)
-        if (strcmp(p->kernels.data[i]->name, name) == 0)
-            return true;
-    return false;
+    size_t mask = t->n_names - 1, at = (size_t)hash_bytes(0, name, strlen(name)) & mask;
+    while (t->names[at].name && strcmp(t->names[at].name, name) != 0)
+        at = (at + 1) & mask;
+    return &t->names[at];
 }
 
-static const char *unique_name(const Plan *p, const char *base)
+static const char *unique_name(Partition *t, const char *base)
 {
+    UsedName *first = find_name(t, base), *use = first;
     const char *name = base;
-    for (unsigned i = 2; name_taken(p, name); i++)
-        name = arena_printf(p->arena, "%s_%u", base, i);
+    while (use->name) {
+        name = arena_printf(t->plan->arena, "%s_%u", base, first->next++);
+        use = find_name(t, name);
+    }
+    *use = (UsedName){name, 2};
     return name;
 }
 
@@ -62,7 +76,7 @@ static void add_kernel(Partition *t, const NodeVec *members)
     k->result = members->data[members->n - 1];
     k->kind = kernel_kind_of(k->anchor);
     k->span = k->anchor->span;
-    k->name = unique_name(t->plan, base_name(a, k->anchor, k->result));
+    k->name = unique_name(t, base_name(a, k->anchor, k->result));
     vec_push(a, &t->plan->kernels, k);
 }
 
@@ -132,7 +146,7 @@ bool pass_partition(PassContext *cx)
     const Graph *g = cx->graph;
     Arena scratch = {0};
     Plan *plan = arena_new(cx->arena, Plan);
-    Partition t = {cx->diag, g, plan, true};
+    Partition t = {.d = cx->diag, .g = g, .plan = plan, .n_names = 2, .ok = true};
     uint32_t n_kernels = 0;
 
     plan->arena = cx->arena;
@@ -141,6 +155,9 @@ bool pass_partition(PassContext *cx)
     for (size_t i = 0; i < g->nodes.n; i++)
         if (g->nodes.data[i]->kernel != UINT32_MAX && g->nodes.data[i]->kernel >= n_kernels)
             n_kernels = g->nodes.data[i]->kernel + 1;
+    while (t.n_names < 2 * (size_t)n_kernels)
+        t.n_names *= 2;
+    t.names = arena_array(&scratch, UsedName, t.n_names);
     NodeVec *members = arena_array(&scratch, NodeVec, n_kernels);
     for (size_t i = 0; i < g->nodes.n; i++) {
         Node *n = g->nodes.data[i];

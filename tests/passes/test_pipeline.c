@@ -144,11 +144,36 @@ static void broken(void)
     end(&r);
 }
 
+/* Kernels of one layer's weights are numbered, past names that are taken. */
+static void names(void)
+{
+    static const char text[] = "graph \"g\" {\n"
+                               "  %0 = input \"x\" : f32[2]\n"
+                               "  %1 = const @fc.weight : f32[2, 2]\n"
+                               "  %2 = const @fc_2.weight : f32[2, 2]\n"
+                               "  %3 = linear(%0, %1) {bias = false} : f32[2]\n"
+                               "  %4 = linear(%3, %2) {bias = false} : f32[2]\n"
+                               "  %5 = linear(%4, %1) {bias = false} : f32[2]\n"
+                               "  %6 = linear(%5, %2) {bias = false} : f32[2]\n"
+                               "  %7 = linear(%6, %1) {bias = false} : f32[2]\n"
+                               "  output \"y\" = %7\n"
+                               "}\n";
+    static const char *const expected[] = {"fc", "fc_2", "fc_3", "fc_2_2", "fc_4"};
+    Run r;
+    begin(&r);
+    r.cx.graph = graph_from(&r.c, text);
+    CU_ASSERT_TRUE(run(&r));
+    CU_ASSERT_EQUAL_FATAL(r.cx.plan->kernels.n, 5);
+    for (size_t i = 0; i < 5; i++)
+        CU_ASSERT_STRING_EQUAL(r.cx.plan->kernels.data[i]->name, expected[i]);
+    end(&r);
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"dumps", dumps}, {"stop after", stop},     {"unknown pass", unknown},
-        {"temps", temps}, {"broken graph", broken}, CU_TEST_INFO_NULL,
+        {"dumps", dumps},         {"stop after", stop}, {"unknown pass", unknown}, {"temps", temps},
+        {"broken graph", broken}, {"names", names},     CU_TEST_INFO_NULL,
     };
     return suite_run("pipeline", tests);
 }
