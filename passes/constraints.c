@@ -10,7 +10,7 @@
 
 #include "passes/xml_read.h"
 
-enum { MAX_NAME = 256, MAX_CORES = MACHINE_MAX_EXTENT * MACHINE_MAX_EXTENT };
+enum { MAX_NAME = 4096, MAX_CORES = MACHINE_MAX_EXTENT * MACHINE_MAX_EXTENT };
 enum { PIN_KERNEL, PIN_X, PIN_Y, PIN_W, PIN_H, PIN_TURN, PIN_MIRROR, N_PIN };
 
 static const XmlField pin_fields[N_PIN] = {

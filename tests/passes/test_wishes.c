@@ -112,7 +112,7 @@ static void test_broken_constraints(void)
          ":2:2: error: XML: Element 'pin': Element content is not allowed"},
         {PIN("kernel=\"a\" x=\"1\""), ":2:2: error: pin lacks the attribute 'y'"},
         {PIN("x=\"1\" y=\"1\""), "pin lacks the attribute 'kernel'"},
-        {PIN("kernel=\"\" x=\"1\" y=\"1\""), "the kernel of pin has 0 bytes, not 1 .. 256"},
+        {PIN("kernel=\"\" x=\"1\" y=\"1\""), "the kernel of pin has 0 bytes, not 1 .. 4096"},
         {PIN("kernel=\"a\" x=\"1\" y=\"1\" z=\"1\""), ":2:30: error: unknown attribute 'z'"},
         {PIN("kernel=\"a\" x=\"1\" y=\"1\" tern=\"1\""), "did you mean 'turn'?"},
         {PIN("kernel=\"a\" x=\"-1\" y=\"1\""), "x of pin must be a whole number, not '-1'"},
