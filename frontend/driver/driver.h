@@ -24,4 +24,7 @@ bool driver_interpret(Arena *a, Diag *d, const DriverOptions *o, Graph *graph);
 /* --check-native: rebuilds the native code of an image and compares. */
 bool driver_check_native(Diag *d, const char *path);
 
+/* --relink: an image for another wafer. */
+bool driver_relink(Diag *d, const DriverOptions *o);
+
 #endif

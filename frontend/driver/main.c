@@ -78,7 +78,7 @@ static int run(Arena *a, int argc, char **argv)
         pipeline_list(stdout);
     else if (o.list_machines)
         machine_list(stdout);
-    else if (!o.check_native && arguments.n != 1) {
+    else if (!o.check_native && !o.relink && arguments.n != 1) {
         fprintf(stderr,
                 arguments.n == 0 ? "wsec: error: no model given (--help lists the options)\n"
                                  : "wsec: error: one model at a time, not %zu\n",
@@ -89,12 +89,18 @@ static int run(Arena *a, int argc, char **argv)
         d.color = color;
         if (o.check_native)
             driver_check_native(&d, o.check_native);
+        else if (o.relink)
+            driver_relink(&d, &o);
         else
             driver_compile(&d, &o, arguments.data[0]);
         int code = diag_exit_code(&d);
         diag_finish(&d);
         if (code == EXIT_INTERNAL)
-            write_reproducer(&o, o.check_native ? o.check_native : arguments.data[0], argc, argv);
+            write_reproducer(&o,
+                             o.check_native ? o.check_native
+                             : o.relink     ? o.relink
+                                            : arguments.data[0],
+                             argc, argv);
         return code;
     }
     return EXIT_OK;
