@@ -75,6 +75,7 @@ void report_json(Text *t, const PassContext *cx, const PipelineTimes *times);
 /* --explain: also for a plan that could not be sized or placed. */
 void explain_text(Text *t, const PassContext *cx, const Kernel *k);
 void plan_svg(Text *t, const Plan *p);
+void routed_svg(Text *t, const Plan *p); /* how full links are */
 bool placement_xml_write(Diag *d, const Plan *p, const char *path);
 
 #endif
