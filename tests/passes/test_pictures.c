@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/passes/test_pictures.c - pictures and reports of large plans that are made by hand: a
+ * meander of kernels over the whole wafer, with keep-outs and dead cores. */
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+#include <libxml/xpathInternals.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "passes/explain.h"
+#include "tests/common/suite.h"
+
+static const char one_layer[] = "graph \"meander\" {\n"
+                                "  %0 = input \"x\" : f32[64]\n"
+                                "  %1 = const @a.weight : f32[64, 64]\n"
+                                "  %2 = const @a.bias : f32[64]\n"
+                                "  %3 = linear(%0, %1, %2) \"a\" {bias = true} : f32[64]\n"
+                                "  output \"y\" = %3\n"
+                                "}\n";
+
+typedef struct Made {
+    Arena arena;
+    Diag diag;
+    Machine machine;
+    Plan plan;
+    PassContext cx;
+} Made;
+
+/* Streams from the east edge of a kernel straight to the next one, or over the row's end. */
+static void add_stream(Made *m, int32_t from, int32_t to)
+{
+    Stream *s = arena_new(&m->arena, Stream);
+    const Kernel *k = m->plan.kernels.data[from];
+    uint32_t lanes = k->shape.lanes_out;
+    s->id = (uint32_t)m->plan.streams.n;
+    s->name = arena_printf(&m->arena, "%s -> next", k->name);
+    s->from = from;
+    s->to = to;
+    s->node = k->result;
+    s->slots = 3;
+    protocol_of(&k->result->type, lanes, 1, &s->protocol);
+    s->start_x = arena_array(&m->arena, uint32_t, lanes);
+    s->start_y = arena_array(&m->arena, uint32_t, lanes);
+    s->segments = arena_array(&m->arena, BundleSegment, 1);
+    s->n_segments = 1;
+    s->segments[0] = (BundleSegment){SIDE_E, arena_array(&m->arena, uint32_t, lanes)};
+    for (uint32_t l = 0; l < lanes; l++) {
+        s->start_x[l] = k->x + k->shape.w - 1;
+        s->start_y[l] = k->y + l;
+        s->segments[0].to[l] = s->start_x[l] + 3;
+    }
+    vec_push(&m->arena, &m->plan.streams, s);
+}
+
+static void make(Made *m, uint32_t columns, uint32_t rows)
+{
+    memset(m, 0, sizeof *m);
+    diag_init(&m->diag, "test");
+    CU_ASSERT_TRUE_FATAL(machine_load(&m->diag, "wse2", &m->machine));
+    uint32_t file = diag_add_source(&m->diag, "test.wir", one_layer, strlen(one_layer));
+    Graph *g = graph_parse(&m->arena, &m->diag, file);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    m->plan = (Plan){.arena = &m->arena, .graph = g, .machine = &m->machine};
+    Node *node = NULL;
+    for (size_t i = 0; i < g->nodes.n; i++)
+        node = g->nodes.data[i]->op == OP_LINEAR ? g->nodes.data[i] : node;
+    uint32_t w = m->machine.width / columns - 6, h = m->machine.height / rows - 6;
+    for (uint32_t i = 0; i < columns * rows; i++) {
+        Kernel *k = arena_new(&m->arena, Kernel);
+        k->id = i;
+        k->kind = KERNEL_MATVEC;
+        k->name = arena_printf(&m->arena, "blocks.%u.fc%u", i / 4, i);
+        k->anchor = k->result = node;
+        k->x = i % columns * (w + 6);
+        k->y = i / columns * (h + 6);
+        k->shape = (Shape){.lanes_in = w, .lanes_out = 1 + i % h, .split = 1, .w = w, .h = h};
+        k->shape.segs_out = 1;
+        k->shape.cycles = 900 + i % 7;
+        k->shape.bytes = 9000;
+        vec_push(&m->arena, &m->plan.kernels, k);
+    }
+    for (uint32_t i = 0; i + 1 < columns * rows; i++)
+        if ((i + 1) % columns)
+            add_stream(m, (int32_t)i, (int32_t)i + 1);
+    for (size_t i = 0; i < m->plan.streams.n; i++) {
+        Stream *s = m->plan.streams.data[i];
+        Kernel *from = m->plan.kernels.data[s->from], *to = m->plan.kernels.data[s->to];
+        from->out[from->n_out++] = to->in[to->n_in++] = s->id;
+    }
+    m->cx = (PassContext){.diag = &m->diag, .graph = g, .plan = &m->plan, .machine = &m->machine};
+    m->cx.arena = &m->arena;
+    m->cx.options.slack = 0.05;
+}
+
+static void made_finish(Made *m)
+{
+    diag_finish(&m->diag);
+    arena_free(&m->arena);
+}
+
+static int count(xmlDoc *doc, const char *path)
+{
+    xmlXPathContext *cx = xmlXPathNewContext(doc);
+    xmlXPathRegisterNs(cx, (const xmlChar *)"s", (const xmlChar *)"http://www.w3.org/2000/svg");
+    xmlXPathObject *found = xmlXPathEvalExpression((const xmlChar *)path, cx);
+    int n = found && found->nodesetval ? found->nodesetval->nodeNr : 0;
+    xmlXPathFreeObject(found);
+    xmlXPathFreeContext(cx);
+    return n;
+}
+
+static void dead_cores(Made *m, uint32_t every)
+{
+    Defects *d = arena_new(&m->arena, Defects);
+    d->runs = arena_array(&m->arena, DefectRun, m->machine.height * 8);
+    for (uint32_t y = 0; y < m->machine.height; y++)
+        for (uint32_t i = 0; i < 8 && y % every == 0; i++)
+            d->runs[d->n++] = (DefectRun){(uint16_t)y, (uint16_t)(i * 90 + y % 50), 2};
+    m->plan.defects = d;
+}
+
+static void keep_out(Made *m, const char *why, bool dead)
+{
+    KeepOut k = {.x = 100, .y = 600, .w = 300, .h = dead ? 3 : 120, .dead = dead, .why = why};
+    vec_push(&m->arena, &m->plan.keepouts, k);
+}
+
+/* 500 kernels: all named, by label or by tooltip, in a file of moderate size. */
+static void test_large(void)
+{
+    Made m;
+    make(&m, 20, 25);
+    keep_out(&m, "keep-out 'cam<era'", false);
+    keep_out(&m, "row 600: 31 dead cores", true);
+    dead_cores(&m, 5);
+    for (unsigned heat = 0; heat < 2; heat++) {
+        Text t = {0};
+        (heat ? routed_svg : plan_svg)(&t, &m.plan);
+        CU_ASSERT_TRUE(t.len < 2 << 20);
+        xmlDoc *doc = xmlReadMemory(t.data, (int)t.len, NULL, NULL, XML_PARSE_NONET);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+        CU_ASSERT_TRUE(count(doc, "//s:rect[contains(s:title, '.fc')]") >= 500);
+        CU_ASSERT_TRUE(count(doc, "//s:text[starts-with(., 'fc')]") >= 400);
+        CU_ASSERT_EQUAL(count(doc, "//s:rect[starts-with(s:title, 'keep-out')]"), 1);
+        CU_ASSERT_EQUAL(count(doc, "//s:text[contains(., 'dead cores that rows skip')]"), 1);
+        CU_ASSERT_EQUAL(count(doc, "//s:script"), 0);
+        CU_ASSERT_PTR_NULL(strstr(t.data, "nan"));
+        xmlFreeDoc(doc);
+        const char *file = getenv(heat ? "HEAT_SVG" : "PLACED_SVG"); /* to look at it */
+        FILE *out = file ? fopen(file, "w") : NULL;
+        if (out) {
+            fwrite(t.data, 1, t.len, out);
+            fclose(out);
+        }
+        text_free(&t);
+    }
+    made_finish(&m);
+}
+
+/* Very many dead cores are drawn as tiles: no more than there are of these. */
+static void test_many_dead(void)
+{
+    Made m;
+    make(&m, 4, 4);
+    dead_cores(&m, 1);
+    Text t = {0};
+    plan_svg(&t, &m.plan);
+    CU_ASSERT_TRUE(t.len < 1 << 20);
+    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "dead cores that rows skip: 15904"));
+    text_free(&t);
+    made_finish(&m);
+}
+
+/* Kernels that are alike share a section; the report does not grow with their number. */
+static void test_sections(void)
+{
+    Made m;
+    make(&m, 20, 25);
+    Text t = {0};
+    report_text(&t, &m.cx, NULL);
+    const char *sections = strstr(t.data, "kernels, the slowest first");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(sections);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sections, "kernels): matvec, linear"));
+    unsigned n = 0;
+    for (const char *s = sections; (s = strstr(s, ": matvec, linear")) != NULL; s++)
+        n++;
+    CU_ASSERT_TRUE(n > 7 && n <= 24);
+    CU_ASSERT_PTR_NOT_NULL(strstr(sections, "more kinds of kernels"));
+    text_free(&t);
+    made_finish(&m);
+}
+
+/* What moved since an earlier placement, by name. */
+static void test_moves(void)
+{
+    Made m;
+    make(&m, 3, 1);
+    EarlierPlacement e = {.machine = "wse2"};
+    for (uint32_t i = 0; i < 4; i++) {
+        const Kernel *k = m.plan.kernels.data[i < 3 ? i : 0];
+        EarlierKernel was = {.name = i < 2 ? k->name : "gone", .w = k->shape.w, .h = k->shape.h};
+        was.x = k->x + (i == 1 ? 5 : 0);
+        was.y = k->y;
+        vec_push(&m.arena, &e.kernels, was);
+    }
+    m.cx.options.earlier = &e;
+    Text t = {0};
+    report_text(&t, &m.cx, NULL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "1 stayed, 1 moved: blocks.0.fc1 ("));
+    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "1 new, 2 gone"));
+    text_free(&t);
+    made_finish(&m);
+}
+
+/* Every verdict says what is so. */
+static void test_verdicts(void)
+{
+    Made m;
+    make(&m, 3, 1);
+    Kernel *k = m.plan.kernels.data[1];
+    ShapeVec shapes = {0};
+    Shape nearest;
+    Protocol in = m.plan.streams.data[0]->protocol;
+    kernel_shapes(&m.arena, k, &in, &m.machine, 4096, &shapes, &nearest);
+    CU_ASSERT_TRUE_FATAL(shapes.n > 10);
+    k->shape = shapes.data[shapes.n / 2];
+    m.plan.streams.data[k->out[0]]->protocol.lanes = k->shape.lanes_out;
+    Pin pin = {.kernel = k->name, .has_size = true, .w = k->shape.w, .h = k->shape.h};
+    Constraints c = {0};
+    vec_push(&m.arena, &c.pins, pin);
+    for (unsigned pinned = 0; pinned < 2; pinned++) {
+        m.cx.options.constraints = pinned ? &c : NULL;
+        KernelStory s;
+        kernel_story(&m.arena, &m.cx, k, true, &s);
+        CU_ASSERT_TRUE(s.sized && s.time.cycles >= s.time.compute);
+        size_t all = 0;
+        for (unsigned f = 0; f < FATE_COUNT; f++)
+            all += s.counts[f];
+        CU_ASSERT_EQUAL(all, s.shapes.n);
+        CU_ASSERT_TRUE(s.shapes.n >= shapes.n);
+        for (size_t i = 0; i < s.shapes.n; i++) {
+            const ShapeVerdict *v = &s.shapes.data[i];
+            bool same = v->shape.w == k->shape.w && v->shape.h == k->shape.h;
+            CU_ASSERT_EQUAL(v->fate == FATE_MEMORY, v->shape.bytes > m.machine.sram_bytes);
+            if (v->fate == FATE_SLOW)
+                CU_ASSERT_TRUE(v->shape.cycles > plan_target(&m.plan));
+            if (v->fate == FATE_LARGE || v->fate == FATE_EQUAL || v->fate == FATE_LANES)
+                CU_ASSERT_TRUE(v->shape.cycles <= plan_target(&m.plan));
+            bool turned = v->shape.h == k->shape.w && v->shape.w == k->shape.h;
+            if (v->fate != FATE_MEMORY)
+                CU_ASSERT_EQUAL(v->fate == FATE_FORBIDDEN, pinned && !same && !turned);
+            CU_ASSERT_TRUE(*verdict_text(&m.arena, &s, v) != '\0');
+            if (i)
+                CU_ASSERT_TRUE(s.shapes.data[i - 1].fate <= v->fate);
+        }
+    }
+    made_finish(&m);
+}
+
+int main(void)
+{
+    static const CU_TestInfo tests[] = {
+        {"large", test_large}, {"many dead", test_many_dead}, {"sections", test_sections},
+        {"moves", test_moves}, {"verdicts", test_verdicts},   CU_TEST_INFO_NULL,
+    };
+    return suite_run("pictures", tests);
+}
