@@ -294,17 +294,15 @@ void xml_unique(XmlReader *r, const char *what, XmlName *names, size_t n)
 
 static Span line_span(const XmlReader *r, int line)
 {
-    const char *p = r->text, *end = r->text + r->len;
-    for (int i = 1; i < line && p < end; i++) {
-        const char *nl = memchr(p, '\n', (size_t)(end - p));
-        if (!nl)
-            break;
-        p = nl + 1;
-    }
-    while (p < end && (*p == ' ' || *p == '\t'))
-        p++;
-    const char *stop = memchr(p, '\n', (size_t)(end - p));
-    return (Span){r->file, (uint32_t)(p - r->text), (uint32_t)((stop ? stop : end) - r->text)};
+    const Source *source = &r->d->sources[r->file - 1];
+    uint32_t k = line < 1 ? 0 : (uint32_t)line - 1;
+    uint32_t at = source->line_begin[k < source->n_lines ? k : source->n_lines - 1];
+    while (at < r->len && (r->text[at] == ' ' || r->text[at] == '\t'))
+        at++;
+    uint32_t end = at;
+    while (end < r->len && r->text[end] != '\n')
+        end++;
+    return (Span){r->file, at, end};
 }
 
 static void xml_message(XmlReader *r, const xmlError *e)
@@ -347,14 +345,27 @@ static void validate(XmlReader *r, xmlDoc *doc, const char *schema_name)
     xmlSchemaFreeParserCtxt(pc);
 }
 
-// A document type, outside of comments and the like, is where entities come from.
-static bool has_doctype(XmlReader *r)
+// What libxml2 is not to see: a document type, outside of comments and the like, is where
+// entities come from; it compares all attributes of a tag with each other.
+static bool harmless(XmlReader *r)
 {
-    for (uint32_t at = 0; (at = next_tag(r, at)) < r->len; at = tag_end(r, at))
+    for (uint32_t at = 0, end; (at = next_tag(r, at)) < r->len; at = end) {
+        end = tag_end(r, at);
         if (strncmp(r->text + at, "<!", 2) == 0)
-            return !diag_error(r->d, (Span){r->file, at, at + 2},
-                               "a document type and entities are not allowed here");
-    return false;
+            return diag_error(r->d, (Span){r->file, at, at + 2},
+                              "a document type and entities are not allowed here");
+        uint32_t n = 0;
+        char quote = 0;
+        for (uint32_t i = at; i < end; i++) {
+            char c = r->text[i];
+            if (quote ? c == quote : (c == '"' || c == '\''))
+                quote = quote ? 0 : c;
+            n += !quote && c == '=';
+        }
+        if (n > XML_MAX_FIELDS)
+            return diag_error(r->d, name_span(r, at), "more than %d attributes", XML_MAX_FIELDS);
+    }
+    return true;
 }
 
 static xmlNode *next_element(xmlNode *node)
@@ -411,7 +422,7 @@ bool xml_read_text(Diag *d, Arena *a, const XmlDocument *kind, const char *name,
     r.len = (uint32_t)len;
     if (memchr(text, '\0', len))
         return diag_error(d, (Span){r.file, 0, 0}, "not XML: it holds NUL bytes");
-    if (has_doctype(&r))
+    if (!harmless(&r))
         return false;
     xmlParserCtxt *ctxt = xmlNewParserCtxt();
     if (!ctxt)

@@ -216,6 +216,24 @@ static void test_hostile(void)
     read_bytes(&r, false, text, big - 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(said(&r.capture), "XML: Excessive depth"));
     capture_end(&r.capture);
+    /* Attributes are compared with each other, messages have places: neither a file of one
+     * tag nor one of many messages takes long. */
+    memcpy(text, "<a", 2);
+    for (size_t i = 2; i + 8 <= big; i += 8)
+        memcpy(text + i, " b='=='\n", 8);
+    memcpy(text + big - 7, "     />", 7);
+    read_bytes(&r, false, text, big - 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said(&r.capture), ":1:1: error: more than 64 attributes"));
+    capture_end(&r.capture);
+    memset(text, '\n', big);
+    memcpy(text, "<constraints>", 13);
+    for (size_t i = 13; i + 20 < big; i += 8)
+        memcpy(text + i, "<a>\n</a>", 8);
+    memcpy(text + big - 15, "</constraints>", 14);
+    read_bytes(&r, false, text, big - 1);
+    CU_ASSERT_FALSE(r.good);
+    CU_ASSERT_TRUE(r.capture.diag.n_errors > 100000);
+    capture_end(&r.capture);
     free(text);
 }
 
