@@ -23,7 +23,7 @@ enum {
     TILE = 16,
 };
 
-static const double LEAST_LETTERS = 6.5, LARGEST_LETTERS = 17;
+static const double LEAST_LETTERS = 6.5, COMFORTABLE_LETTERS = 9, LARGEST_LETTERS = 17;
 
 static const char *const kind_fill[KERNEL_KIND_COUNT] = {
     [KERNEL_MATVEC] = "#7fb2e5", [KERNEL_CONV] = "#86cf97",    [KERNEL_LINE] = "#f4c76a",
@@ -394,7 +394,7 @@ typedef struct Lettering {
     bool turned;
 } Lettering;
 
-/* The last part of a dotted name, where the whole is too long. */
+/* The last part of a dotted name, where the whole one would be small. */
 static const char *short_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
@@ -417,14 +417,16 @@ static Lettering letter(Picture *v, const Kernel *k, double w, double h)
     plan_extent(k, &columns, &rows);
     const char *facts =
         arena_printf(&v->arena, "%u x %u, %" PRIu64 " cycles", columns, rows, k->shape.cycles);
+    bool dotted = names[0] != names[1];
     for (unsigned i = 0; i < 2; i++) {
+        double least = i == 0 && dotted ? COMFORTABLE_LETTERS : LEAST_LETTERS;
         double one = letters_for(names[i], 1, along, across);
         double two = letters_for(names[i], 2, along, across);
         double second = letters_for(facts, 2, along, across) / 0.86;
         second = second < two ? second : two;
         if (second >= 8)
             return (Lettering){{names[i], facts}, 2, second, l.turned};
-        if (one >= LEAST_LETTERS)
+        if (one >= least)
             return (Lettering){{names[i], NULL}, 1, one, l.turned};
     }
     return l;
