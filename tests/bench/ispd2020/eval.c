@@ -290,7 +290,8 @@ static bool check_place(Scan *s, EvalResult *r, uint32_t node)
 bool eval_solution(Arena *a, Diag *d, const Kgraph *g, const char *name, const char *text,
                    size_t len, EvalResult *r)
 {
-    *r = (EvalResult){.placed = arena_array(a, EvalPlaced, g->n_nodes)};
+    *r = (EvalResult){.placed = arena_array(a, EvalPlaced, g->n_nodes),
+                      .mismatches = arena_array(a, uint8_t, g->n_edges)};
     uint32_t *placed_of = arena_array(a, uint32_t, g->n_nodes);
     if (len > 64u << 20)
         return diag_error(d, (Span){0}, "%s: too large", name);
@@ -321,7 +322,8 @@ bool eval_solution(Arena *a, Diag *d, const Kgraph *g, const char *name, const c
         half_units +=
             llabs(2 * p->x + p->w - 2 * q->x - q->w) + llabs(2 * p->y + p->h - 2 * q->y - q->h);
         const Given *x = &s.given[from], *y = &s.given[to];
-        r->adapters += (uint64_t)(x->h != y->h) + (x->w != y->w) + (x->last_c != y->first_c);
+        r->mismatches[e] = (uint8_t)((x->h != y->h) + (x->w != y->w) + (x->last_c != y->first_c));
+        r->adapters += r->mismatches[e];
     }
     r->wire = (double)half_units / 2;
     r->score = g->wdeltat * r->time + g->wlength * r->wire + g->wadapter * (double)r->adapters;

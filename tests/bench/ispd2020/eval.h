@@ -17,6 +17,7 @@ typedef struct EvalResult {
     uint64_t adapters;
     EvalPlaced *placed; /* by kernel, in the order of the graph's nodes */
     uint32_t n_placed;
+    uint8_t *mismatches; /* by edge: how many adapters it needs */
 } EvalResult;
 
 /* False, and a message at the place in the text, for anything that is not a legal solution. */
