@@ -124,6 +124,11 @@ static bool write_reports(Diag *d, const DriverOptions *o, const PassContext *cx
         plan_svg(&t, plan);
         ok = write_text(d, o->placed_svg, &t) && ok;
     }
+    if (o->routed_svg) {
+        Text t = {0};
+        routed_svg(&t, plan);
+        ok = write_text(d, o->routed_svg, &t) && ok;
+    }
     if (o->dump_placement)
         ok = placement_xml_write(d, plan, o->dump_placement) && ok;
     if (o->estimate && o->report.n == 0 && !o->quiet) {
