@@ -69,18 +69,23 @@ static void inside(XmlReader *r, const Machine *m, Span at, const char *what, co
                         name, x + w - 1, y + h - 1, m->name, m->width, m->height);
 }
 
-// What the schema cannot say; only behind a good file.
-static void check(XmlReader *r, const Machine *m, const Constraints *c)
+static void check_names(XmlReader *r, const Constraints *c)
 {
+    size_t n = 0;
     XmlName *names = arena_array(r->arena, XmlName, c->pins.n + c->areas.n + 1);
     for (size_t i = 0; i < c->pins.n; i++)
-        names[i] = (XmlName){c->pins.data[i].kernel, c->pins.data[i].span};
-    xml_unique(r, "the pin of kernel", names, c->pins.n);
+        if (c->pins.data[i].kernel)
+            names[n++] = (XmlName){c->pins.data[i].kernel, c->pins.data[i].span};
+    xml_unique(r, "the pin of kernel", names, n);
+    n = 0;
     for (size_t i = 0; i < c->areas.n; i++)
-        names[i] = (XmlName){c->areas.data[i].kernel, c->areas.data[i].span};
-    xml_unique(r, "the area of kernel", names, c->areas.n);
-    if (r->d->n_errors > r->before)
-        return;
+        if (c->areas.data[i].kernel)
+            names[n++] = (XmlName){c->areas.data[i].kernel, c->areas.data[i].span};
+    xml_unique(r, "the area of kernel", names, n);
+}
+
+static void check_machine(XmlReader *r, const Machine *m, const Constraints *c)
+{
     for (size_t i = 0; i < c->pins.n; i++) {
         const Pin *p = &c->pins.data[i];
         inside(r, m, p->span, "the pin of kernel", p->kernel, p->x, p->y, p->has_size ? p->w : 1,
@@ -116,8 +121,9 @@ static void read_constraints(XmlReader *r, xmlNode *root, void *result)
             break;
         }
     }
+    check_names(r, c);
     if (r->d->n_errors == r->before)
-        check(r, target->machine, c);
+        check_machine(r, target->machine, c);
 }
 
 bool constraints_read(Diag *d, Arena *a, const char *path, const Machine *m, Constraints *result)

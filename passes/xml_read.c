@@ -317,14 +317,23 @@ static void xml_message(XmlReader *r, const xmlError *e)
     diag_error(r->d, line_span(r, e->line), "XML: %s", line);
 }
 
-// libxml2's structured error callback; newer releases pass a pointer to const.
+// libxml2's structured error callbacks; newer releases pass a pointer to const.
 #if LIBXML_VERSION >= 21200
-static void on_schema_error(void *data, const xmlError *e)
+#define XML_ERROR const xmlError
 #else
-static void on_schema_error(void *data, xmlError *e)
+#define XML_ERROR xmlError
 #endif
+static void on_schema_error(void *data, XML_ERROR *e)
 {
     xml_message(data, e);
+}
+
+// What follows the parser's first error is its consequence.
+static void on_parser_error(void *data, XML_ERROR *e)
+{
+    XmlReader *r = ((xmlParserCtxt *)data)->_private;
+    if (r->d->n_errors == r->before && e->level >= XML_ERR_ERROR)
+        xml_message(r, e);
 }
 
 static void validate(XmlReader *r, xmlDoc *doc, const char *schema_name)
@@ -427,18 +436,15 @@ bool xml_read_text(Diag *d, Arena *a, const XmlDocument *kind, const char *name,
     xmlParserCtxt *ctxt = xmlNewParserCtxt();
     if (!ctxt)
         return diag_internal(d, (Span){0, 0, 0}, "libxml2 has no parser");
+    ctxt->_private = &r;
+    ctxt->sax->serror = on_parser_error;
     xmlDoc *doc = xmlCtxtReadMemory(ctxt, r.text, (int)len, NULL, "UTF-8",
                                     XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
                                         XML_PARSE_NOCDATA | XML_PARSE_IGNORE_ENC);
-    if (doc && xmlDocGetRootElement(doc)) {
+    if (d->n_errors == r.before && doc && xmlDocGetRootElement(doc))
         read_tree(&r, kind, doc, result);
-    } else {
-        const xmlError *e = xmlCtxtGetLastError(ctxt);
-        if (e)
-            xml_message(&r, e);
-        else
-            diag_error(d, (Span){r.file, 0, 0}, "holds no element");
-    }
+    else if (d->n_errors == r.before)
+        diag_error(d, (Span){r.file, 0, 0}, "holds no element");
     xmlFreeDoc(doc);
     xmlFreeParserCtxt(ctxt);
     return d->n_errors == r.before;
