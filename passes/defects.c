@@ -57,6 +57,41 @@ void defects_from_list(Arena *a, const Machine *m, const DefectList *list, Defec
         add_links(a, m, list, result);
 }
 
+/* A number with this mean. */
+static uint32_t draw_count(Rng *rng, double mean)
+{
+    return (uint32_t)(mean + rng_unit(rng));
+}
+
+void defects_random(Arena *a, const Machine *m, uint64_t seed, double rate, Defects *result)
+{
+    DefectList list = {0};
+    Rng rng = {seed};
+    uint32_t width = m->width + m->spare_columns, height = m->height;
+    double cores = (double)width * height;
+    uint32_t n_cores = draw_count(&rng, rate * cores),
+             n_links = draw_count(&rng, rate * cores / 10);
+
+    for (uint32_t i = 0; i < n_cores; i++) {
+        DefectRun r = {(uint16_t)rng_below(&rng, height), (uint16_t)rng_below(&rng, width), 1};
+        vec_push(a, &list.runs, r);
+    }
+    for (uint32_t i = 0; i < n_links && width > 1 && height > 1; i++) {
+        DeadLink l = {rng_below(&rng, width - 1), rng_below(&rng, height - 1),
+                      rng_below(&rng, 2) ? SIDE_E : SIDE_S};
+        vec_push(a, &list.links, l);
+    }
+    uint32_t side = DEFECT_SKIP + 1 + rng_below(&rng, DEFECTS_HOLE_MOST - DEFECT_SKIP);
+    bool hole = rng_below(&rng, DEFECTS_HOLE_CHANCE) == 0 && side <= width && side <= height;
+    uint32_t x = hole ? rng_below(&rng, width - side + 1) : 0;
+    uint32_t y = hole ? rng_below(&rng, height - side + 1) : 0;
+    for (uint32_t i = 0; hole && i < side; i++) {
+        DefectRun r = {(uint16_t)(y + i), (uint16_t)x, (uint16_t)side};
+        vec_push(a, &list.runs, r);
+    }
+    defects_from_list(a, m, &list, result);
+}
+
 typedef struct Missing { /* columns x0 .. x1 - 1 of a row; or the rows of a box so far */
     uint32_t x0, x1, y0, y1;
     bool hole; /* else the end of a row */

@@ -25,6 +25,12 @@ typedef struct DefectList {
  * Links count in their order. */
 void defects_from_list(Arena *a, const Machine *m, const DefectList *list, Defects *result);
 
+/* A made-up wafer of a machine: rate x cores dead cores and a tenth as many dead links, each at a
+ * place drawn evenly (one drawn twice dies once), and with one chance in DEFECTS_HOLE_CHANCE a
+ * square hole of DEFECT_SKIP + 1 .. DEFECTS_HOLE_MOST cores a side. */
+enum { DEFECTS_HOLE_CHANCE = 8, DEFECTS_HOLE_MOST = 32 };
+void defects_random(Arena *a, const Machine *m, uint64_t seed, double rate, Defects *result);
+
 /* A file after defects.xsd. */
 bool defects_xml_read(Diag *d, Arena *a, const char *path, const Machine *m, Defects *result);
 

@@ -249,6 +249,7 @@ static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model
         .options = {.max_cores = o->max_cores > UINT32_MAX ? UINT32_MAX : (uint32_t)o->max_cores,
                     .slack = o->slack,
                     .latency = latency,
+                    .seed = o->seed,
                     .curve = o->report.n > 0 || o->estimate},
     };
     if (!read_wishes(a, d, o, &cx))

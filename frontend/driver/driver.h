@@ -27,4 +27,7 @@ bool driver_check_native(Diag *d, const char *path);
 /* --relink: an image for another wafer. */
 bool driver_relink(Diag *d, const DriverOptions *o);
 
+/* --yield-sweep: how an image fares on many made-up wafers. */
+bool driver_yield(Diag *d, const DriverOptions *o, const char *image);
+
 #endif

@@ -61,7 +61,7 @@ static void write_reproducer(const DriverOptions *o, const char *model, int argc
 
 static int run(Arena *a, int argc, char **argv)
 {
-    DriverOptions o = {.slack = 0.05, .threads = 1};
+    DriverOptions o = {.slack = 0.05, .threads = 1, .defect_rate = 0.01};
     StringList arguments = {0};
     Diag d;
     bool color;
@@ -91,6 +91,8 @@ static int run(Arena *a, int argc, char **argv)
             driver_check_native(&d, o.check_native);
         else if (o.relink)
             driver_relink(&d, &o);
+        else if (o.yield_sweep)
+            driver_yield(&d, &o, arguments.data[0]);
         else
             driver_compile(&d, &o, arguments.data[0]);
         int code = diag_exit_code(&d);

@@ -72,3 +72,10 @@ code=0
 [ "$code" = 3 ] || fail "gone: exit code $code"
 [ ! -e gone.wse ] || fail "gone: an image was written"
 grep -q "kernel 'conv2' of .* stands on: hole of 64 x 62 dead cores" gone.txt || fail "gone: $(cat gone.txt)"
+
+# The same sweep from any number of threads; every wafer counts.
+"$bin/wsec" --yield-sweep=12 model.wse --seed 5 --defect-rate 0.08 >one.txt
+"$bin/wsec" --yield-sweep=12 model.wse --seed 5 --defect-rate 0.08 -j 2 >two.txt
+cmp one.txt two.txt
+awk 'NR > 1 && NR < 5 { n += $1 } END { exit n != 12 }' one.txt || fail "$(cat one.txt)"
+sed 's/^/yield: /' one.txt
