@@ -8,7 +8,7 @@
 
 #include "passes/pack/search.h"
 
-static uint64_t key_of(const uint32_t *signature)
+uint64_t signature_key(const uint32_t *signature)
 {
     uint64_t key = 0;
     for (unsigned i = 0; i < PACK_SIGNATURE; i++)
@@ -40,7 +40,7 @@ static void class_init(Arena *a, Class *c)
     for (uint32_t i = 0; i < c->n; i++) {
         if (!c->families[i].spare)
             c->lean[c->n_lean++] = i;
-        k[i] = (Keyed){key_of(c->families[i].in), i};
+        k[i] = (Keyed){signature_key(c->families[i].in), i};
     }
     qsort(k, c->n, sizeof *k, compare_keyed);
     for (uint32_t i = 0; i < c->n; i++) {
@@ -52,7 +52,7 @@ static void class_init(Arena *a, Class *c)
 
 bool class_find(const Class *c, const uint32_t *in, uint32_t *family)
 {
-    uint64_t key = key_of(in);
+    uint64_t key = signature_key(in);
     uint32_t low = 0, high = c->n;
     while (low < high) {
         uint32_t mid = (low + high) / 2;
@@ -222,7 +222,7 @@ static void curve_offer(Curve *c, Leaf *at, int32_t side, int32_t along, int32_t
 
 uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first)
 {
-    uint64_t group = key_of(in) >> 20;
+    uint64_t group = signature_key(in) >> 20;
     uint32_t low = 0, high = c->n, end;
     while (low < high) {
         uint32_t mid = (low + high) / 2;

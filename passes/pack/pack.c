@@ -231,6 +231,8 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         run_round(round, threads);
         for (uint32_t i = 0; i < round->n; i++) {
             const Anneal *t = &round->tasks[i];
+            if (p->adapter > 0 && t->best->root >= 0 && t->best->over == 0)
+                repair(&s, t->best);
             if (better(t->best, best)) {
                 state_copy(best, t->best, s.n);
                 result->seconds = pack_now() - begin;

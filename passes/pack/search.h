@@ -103,6 +103,7 @@ double bound_least_time(const PackProblem *p);
 bool bound_has_shape(const PackProblem *p, uint32_t kernel);
 
 /* levels.c */
+uint64_t signature_key(const uint32_t *signature); /* 20 bits a component, the first on top */
 bool search_init(Search *s, const PackProblem *p, double least_time);
 void search_finish(Search *s);
 const Curve *search_curves(Search *s, uint32_t level); /* of all classes */
@@ -172,7 +173,31 @@ typedef struct Anneal {
 } Anneal;
 void anneal_run(Search *s, Anneal *a);
 
-/* repair.c: other families in the same slots, for fewer adapters. True if it got better. */
+/* choose.c */
+typedef struct Option {
+    Leaf leaf;
+    const PackFamily *family;
+    double price;
+    double cost;     /* up to here in the order, if this one is taken */
+    uint32_t before; /* the best option of the kernel before */
+} Option;
+typedef struct Options {
+    Option *list;
+    uint32_t n;
+    double least; /* price */
+} Options;
+typedef struct Slit { /* what options fit into, and what they cost there */
+    double limit;     /* time */
+    int32_t w, h;
+    double price_w, price_h; /* per width and height */
+} Slit;
+/* The options of a class that cost at most `most` more than the cheapest: of every signature
+ * the cheapest. */
+void options_make(const Search *s, Arena *a, uint32_t class_index, const Slit *slit, double most,
+                  Options *result);
+/* Options by kernel; `chosen` is what they are now, and then what they should be. */
+void choose_families(const Search *s, const Options *options, uint32_t *chosen);
+/* Other families in the same slots, for fewer adapters. True if it got better. */
 bool repair(const Search *s, State *t);
 
 /* polish.c: shifts kernels and subtrees where they are free to, for shorter wire. */
