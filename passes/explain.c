@@ -349,10 +349,9 @@ static const char *faster_text(Arena *a, const KernelStory *s, const ShapeVerdic
     if ((double)s->target <= (double)then * (1 + slack))
         return arena_printf(a, "; %" PRIu64 " cycles faster is less than the slack of %.3g %%",
                             s->target - then, 100 * slack);
-    return arena_printf(a,
-                        "; the network would take %" PRIu64 " cycles, but no placement of such "
-                        "a choice was found",
-                        then);
+    return arena_printf(
+        a, "; the network would take %" PRIu64 " cycles: the planner settled for fewer cores",
+        then);
 }
 
 static const char *larger_text(Arena *a, const KernelStory *s, const ShapeVerdict *v)

@@ -154,9 +154,12 @@ static Moves find_moves(Report *r, const EarlierPlacement *e)
                    was->turn == k->turn && was->mirror == k->mirror) {
             m.kept++;
         } else {
-            add_name(&names, m.moved++,
-                     arena_printf(&r->arena, "%s (%u,%u to %u,%u)", k->name, was->x, was->y, k->x,
-                                  k->y));
+            bool same = was->w == w && was->h == h;
+            const char *how = arena_printf(
+                &r->arena, "%s (%u,%u to %u,%u%s)", k->name, was->x, was->y, k->x, k->y,
+                same ? ""
+                     : arena_printf(&r->arena, ": %u x %u, was %u x %u", w, h, was->w, was->h));
+            add_name(&names, m.moved++, how);
         }
     }
     m.gone = (uint32_t)e->kernels.n - known;
@@ -435,11 +438,14 @@ static void json_top(Text *t, const Report *r)
                 "}, \"out_of_order\": {\"count\": %u, \"cores\": %" PRIu64 "},\n",
                 r->adapters, r->adapter_cores, r->wire, r->lane_wire, r->keepouts, r->keepout_cores,
                 r->holes, r->hole_cores);
-    if (r->cx->options.earlier)
+    if (r->cx->options.earlier) {
         text_printf(t,
                     "\"since_earlier\": {\"stayed\": %u, \"moved\": %u, \"new\": %u, \"gone\": "
-                    "%u},\n",
+                    "%u, ",
                     r->moves.kept, r->moves.moved, r->moves.fresh, r->moves.gone);
+        json_text(t, "which", r->moves.names);
+        text_add(t, "},\n");
+    }
 }
 
 static void json_kernel(Text *t, Report *r, const Kernel *k)
