@@ -26,6 +26,8 @@ typedef struct Negotiation {
     bool *troubled; /* by stream */
     uint64_t share;
     uint32_t round;
+    bool hopeless;               /* some stream has no way at any price */
+    const Stream *without_ports; /* of this round */
 } Negotiation;
 
 uint64_t stream_words(const Stream *s)
@@ -80,10 +82,11 @@ static int by_need(const void *a, const void *b)
 }
 
 /* More turns and tracks, then lane by lane, only while something is shared. */
-static bool choose(Negotiation *g, Stream *s)
+static void choose(Negotiation *g, Stream *s)
 {
     Router *r = g->r;
     Price best = {.share = PRICE_NEVER};
+    r->failure.no_ports = false;
     bool found = false;
     Stream chosen = *s;
     for (unsigned effort = 0; effort <= 2 && best.share > 0; effort++) {
@@ -96,11 +99,22 @@ static bool choose(Negotiation *g, Stream *s)
             found = true;
         }
     }
-    if (!found)
-        return false;
+    if (!found || (best.share > 0 && g->round > 0)) {
+        Stream try = *s;
+        Price p;
+        if (route_maze(r, &try, g->share, found ? best.hops + best.share : PRICE_NEVER, &p)) {
+            chosen = try;
+            found = true;
+        }
+    }
+    /* What the others do cannot be in the way of everything: only ports may come free. */
+    g->hopeless = g->hopeless || (!found && !r->failure.no_ports);
+    if (!found) {
+        g->without_ports = r->failure.no_ports ? s : g->without_ports;
+        return;
+    }
     *s = chosen;
     router_take_stream(r, s);
-    return true;
 }
 
 /* ---- what is over-used ---- */
@@ -202,6 +216,7 @@ static void rouse_neighbors(Negotiation *g, const WantedVec *wanted)
 
 static void reroute(Negotiation *g)
 {
+    g->without_ports = NULL;
     for (uint32_t i = 0; i < g->n; i++) {
         Stream *s = g->order[i];
         if (!g->troubled[s->id])
@@ -228,6 +243,8 @@ static bool negotiate(Negotiation *g)
             n = find_troubles(g, &a, &wanted);
         }
         good = n == 0;
+        if (g->hopeless)
+            break;
         stale = n < least ? 0 : stale + 1;
         least = n < least ? n : least;
         rouse_neighbors(g, &wanted);
@@ -236,6 +253,9 @@ static bool negotiate(Negotiation *g)
         g->share = g->share < LAST_PRICE ? 2 * g->share : g->share;
     }
     r->failure.rounds = g->round;
+    r->failure.no_ports = g->without_ports != NULL;
+    if (g->without_ports)
+        r->failure.stream = g->without_ports->id;
     router_forget(r);
     arena_free(&a);
     return good;
@@ -254,7 +274,7 @@ bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router)
         g.order[i] = plan->streams.data[i];
     if (g.n)
         qsort(g.order, g.n, sizeof(Stream *), by_need);
-    bool good = negotiate(&g);
+    bool good = negotiate(&g) || route_small(r, &r->failure.proved);
     arena_free(&scratch);
     return good;
 }

@@ -28,7 +28,7 @@ Box box_hull(int32_t x0, int32_t y0, int32_t x1, int32_t y1)
     return (Box){x0 < x1 ? x0 : x1, y0 < y1 ? y0 : y1, x0 < x1 ? x1 : x0, y0 < y1 ? y1 : y0};
 }
 
-static Box join(Box a, Box b)
+Box box_join(Box a, Box b)
 {
     return (Box){a.x0 < b.x0 ? a.x0 : b.x0, a.y0 < b.y0 ? a.y0 : b.y0, a.x1 > b.x1 ? a.x1 : b.x1,
                  a.y1 > b.y1 ? a.y1 : b.y1};
@@ -401,7 +401,7 @@ Box stream_box(const Stream *s, uint32_t segment)
         lane_at(s, l, segment, &x0, &y0);
         lane_at(s, l, segment + 1, &x1, &y1);
         Box b = box_hull(x0, y0, x1, y1);
-        all = l ? join(all, b) : b;
+        all = l ? box_join(all, b) : b;
     }
     return all;
 }
@@ -454,7 +454,7 @@ static void segment_pieces(Router *r, const Stream *s, uint32_t i, uint32_t most
             if (b.x1 < b.x0)
                 continue;
             Piece *last = index->pieces.n > first ? &index->pieces.data[index->pieces.n - 1] : NULL;
-            Box all = last ? join(last->box, b) : b;
+            Box all = last ? box_join(last->box, b) : b;
             if (last && (coarse ? in_group > 0 : area(all) == cells + area(b))) {
                 last->box = all;
             } else {

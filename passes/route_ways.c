@@ -20,16 +20,6 @@
 
 enum { MAX_TRACKS = 64, MAX_CANDIDATES = 1 << 16, MAX_PRICED = 4096 };
 
-typedef struct Ends {
-    uint32_t n;
-    Side ds, de;
-    int32_t s_along, e_along;   /* all lanes start and end on one line: the source cores,
-                                   and the last routers before the consumer */
-    int32_t *s_cross, *e_cross; /* by lane */
-    Box producer, consumer;     /* not to be passed over; empty for the host */
-    int32_t width, height;
-} Ends;
-
 typedef struct Way {
     unsigned turns;
     Side side[MAX_TURNS + 1];
@@ -60,12 +50,6 @@ static int32_t end_of(const Ends *e, const Way *w, unsigned i, uint32_t lane)
     return i == w->turns ? e->e_along : track(e, w, i + 1, lane);
 }
 
-static Box join(Box a, Box b)
-{
-    return (Box){a.x0 < b.x0 ? a.x0 : b.x0, a.y0 < b.y0 ? a.y0 : b.y0, a.x1 > b.x1 ? a.x1 : b.x1,
-                 a.y1 > b.y1 ? a.y1 : b.y1};
-}
-
 /* All routers of segment i, corners included, the source core not. */
 static Box segment_box(const Ends *e, const Way *w, unsigned i)
 {
@@ -77,7 +61,7 @@ static Box segment_box(const Ends *e, const Way *w, unsigned i)
         if (i == 0)
             from += side_forward(w->side[0]);
         Box b = side_horizontal(w->side[i]) ? box_hull(from, t, to, t) : box_hull(t, from, t, to);
-        all = k ? join(all, b) : b;
+        all = k ? box_join(all, b) : b;
     }
     return all;
 }
@@ -262,7 +246,7 @@ static void tracks_find(const Router *r, const Ends *e, bool along_x, unsigned e
     if (effort < 2)
         return;
     /* Beside what is fixed near the way: other kernels and dead cores. */
-    Box near = join(b[0], b[1]);
+    Box near = box_join(b[0], b[1]);
     near = (Box){near.x0 - n, near.y0 - n, near.x1 + n, near.y1 + n};
     Meet m = meet_begin(r, near);
     for (const Taken *k; t->n < t->most && (k = meet_next(&m)) != NULL;)
@@ -369,8 +353,7 @@ static bool edge_lanes(const Kernel *k, const FabricEdge *edge, int32_t *along, 
     return handed(cross, edge->lanes, edge->travel);
 }
 
-/* The host's end of a stream that enters (in) or leaves the fabric by those rows. */
-static void set_port(Ends *e, bool in, Side side, int32_t *rows)
+void route_set_port(Ends *e, bool in, Side side, int32_t *rows)
 {
     int32_t outside = side == SIDE_W ? -1 : e->width;
     Box port = box_hull(outside, rows[0], outside, rows[e->n - 1]);
@@ -431,31 +414,28 @@ static bool rows_anywhere(const Router *r, Side side, int32_t near, const Ends *
 
 /* Both sides of the fabric, and on each the rows straight on from the kernel's lanes, runs of
  * free rows, and any free ones. */
-typedef VEC(Ends) EndsVec;
-
-static void list_port(Search *s, const Ends *base, bool in, Side side, const int32_t *rows,
-                      EndsVec *all)
+static void list_port(Router *r, Arena *a, const Ends *base, bool in, Side side,
+                      const int32_t *rows, EndsVec *all)
 {
     Ends at = *base;
-    int32_t *own = arena_array(s->scratch, int32_t, base->n);
+    int32_t *own = arena_array(a, int32_t, base->n);
     for (uint32_t l = 0; l < base->n; l++) {
         own[l] = rows[l];
-        if (rows[l] < 0 || rows[l] >= base->height || !router_port_free(s->r, side, rows[l]))
+        if (rows[l] < 0 || rows[l] >= base->height || !router_port_free(r, side, rows[l]))
             return;
     }
     if (!handed(own, base->n, in ? side_opposite(side) : side))
         return;
-    set_port(&at, in, side, own);
-    vec_push(s->scratch, all, at);
+    route_set_port(&at, in, side, own);
+    vec_push(a, all, at);
 }
 
-static void list_ports(Search *s, const Ends *base, bool in, EndsVec *all)
+static void list_ports(Router *r, Arena *a, const Ends *base, bool in, EndsVec *all)
 {
-    Router *r = s->r;
     uint32_t n = base->n;
     Side inner_side = in ? base->de : base->ds;
     Box inner = in ? base->consumer : base->producer;
-    int32_t *rows = arena_array(s->scratch, int32_t, n);
+    int32_t *rows = arena_array(a, int32_t, n);
     r->failure.no_ports = true;
     for (unsigned which = 0; which < 2; which++) {
         Side side = which == 0 ? SIDE_W : SIDE_E, travel = in ? side_opposite(side) : side;
@@ -463,13 +443,13 @@ static void list_ports(Search *s, const Ends *base, bool in, EndsVec *all)
             continue;
         r->failure.no_ports = false;
         if (inner_side == travel)
-            list_port(s, base, in, side, in ? base->e_cross : base->s_cross, all);
+            list_port(r, a, base, in, side, in ? base->e_cross : base->s_cross, all);
         Tracks runs;
         port_rows(r, side, inner, (int32_t)n, base->height, &runs);
         for (unsigned c = 0; c < runs.n; c++) {
             for (uint32_t l = 0; l < n; l++)
                 rows[l] = runs.lo[c] + (int32_t)(side_rightward(travel) > 0 ? l : n - 1 - l);
-            list_port(s, base, in, side, rows, all);
+            list_port(r, a, base, in, side, rows, all);
         }
         if (runs.n == 0 && rows_anywhere(r, side, (inner.y0 + inner.y1) / 2, base, rows)) {
             for (uint32_t l = 0; side_rightward(travel) < 0 && l < n / 2; l++) {
@@ -477,46 +457,52 @@ static void list_ports(Search *s, const Ends *base, bool in, EndsVec *all)
                 rows[l] = rows[n - 1 - l];
                 rows[n - 1 - l] = t;
             }
-            list_port(s, base, in, side, rows, all);
+            list_port(r, a, base, in, side, rows, all);
         }
     }
 }
 
-/* All pairs of ends a stream may have: one, or one a choice of ports. */
-static void find_ends(Search *search, const Stream *s, EndsVec *all)
+bool route_kernel_ends(Router *r, Arena *a, const Stream *s, Ends *e)
 {
-    Router *r = search->r;
     const Kernel *from = s->from == PLAN_HOST ? NULL : r->plan->kernels.data[s->from];
     const Kernel *to = s->to == PLAN_HOST ? NULL : r->plan->kernels.data[s->to];
     const FabricEdge *out = from ? router_edge(r, from, -1) : NULL;
     const FabricEdge *in = to ? router_edge(r, to, (int)s->to_input) : NULL;
     uint32_t n = s->protocol.lanes;
     Box none = {0, 0, -1, -1};
-    Ends e = {.n = n,
-              .width = (int32_t)r->plan->machine->width,
-              .height = (int32_t)r->plan->machine->height,
-              .s_cross = arena_array(search->scratch, int32_t, n),
-              .e_cross = arena_array(search->scratch, int32_t, n),
-              .producer = none,
-              .consumer = none};
+    *e = (Ends){.n = n,
+                .width = (int32_t)r->plan->machine->width,
+                .height = (int32_t)r->plan->machine->height,
+                .s_cross = arena_array(a, int32_t, n),
+                .e_cross = arena_array(a, int32_t, n),
+                .producer = none,
+                .consumer = none};
     if ((out && out->lanes != n) || (in && in->lanes != n))
-        return;
+        return false;
     bool good = true;
     if (from) {
-        good = edge_lanes(from, out, &e.s_along, e.s_cross);
-        e.ds = out->travel;
-        e.producer = plan_box(from);
+        good = edge_lanes(from, out, &e->s_along, e->s_cross);
+        e->ds = out->travel;
+        e->producer = plan_box(from);
     }
     if (to) {
-        good = edge_lanes(to, in, &e.e_along, e.e_cross) && good;
-        e.de = in->travel;
-        e.e_along -= side_forward(e.de);
-        e.consumer = plan_box(to);
+        good = edge_lanes(to, in, &e->e_along, e->e_cross) && good;
+        e->de = in->travel;
+        e->e_along -= side_forward(e->de);
+        e->consumer = plan_box(to);
     }
-    if (good && (!from || !to))
-        list_ports(search, &e, !from, all);
-    else if (good)
-        vec_push(search->scratch, all, e);
+    return good;
+}
+
+void route_ends(Router *r, Arena *a, const Stream *s, EndsVec *all)
+{
+    Ends e;
+    if (!route_kernel_ends(r, a, s, &e))
+        return;
+    if (s->from == PLAN_HOST || s->to == PLAN_HOST)
+        list_ports(r, a, &e, s->from == PLAN_HOST, all);
+    else
+        vec_push(a, all, e);
 }
 
 /* ---- streams ---- */
@@ -559,7 +545,7 @@ bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, Price *pr
     Arena scratch = {0};
     Search search = {.r = r, .scratch = &scratch, .below = PRICE_NEVER};
     EndsVec ends = {0};
-    find_ends(&search, s, &ends);
+    route_ends(r, &scratch, s, &ends);
     for (uint32_t i = 0; i < ends.n; i++) {
         search.ends = &ends.data[i];
         search.number = i;

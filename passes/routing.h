@@ -47,6 +47,7 @@ Meet meet_begin(const Router *r, Box box);
 const Taken *meet_next(Meet *m);
 
 Box box_hull(int32_t x0, int32_t y0, int32_t x1, int32_t y1);
+Box box_join(Box a, Box b);
 static inline bool side_horizontal(Side s)
 {
     return s == SIDE_E || s == SIDE_W;
@@ -98,9 +99,40 @@ void pricing_begin(Router *r, const Stream *s, uint64_t share, Pricing *p);
 bool pricing_of(Router *r, const Stream *s, const Pricing *at_ends, uint64_t share, uint64_t below,
                 Price *result);
 
+typedef struct Ends {
+    uint32_t n;
+    Side ds, de;
+    int32_t s_along, e_along;   /* all lanes start and end on one line: the source cores,
+                                   and the last routers before the consumer */
+    int32_t *s_cross, *e_cross; /* by lane */
+    Box producer, consumer;     /* not to be passed over; empty for the host */
+    int32_t width, height;
+} Ends;
+typedef VEC(Ends) EndsVec;
+
+/* The ends in kernels; those at the host are left open. False if they do not agree. */
+bool route_kernel_ends(Router *r, Arena *a, const Stream *s, Ends *e);
+/* The host's end of a stream that enters (in) or leaves the fabric by those rows. */
+void route_set_port(Ends *e, bool in, Side side, int32_t *rows);
+/* All pairs of ends a stream may have: one, or one a choice of ports. */
+void route_ends(Router *r, Arena *a, const Stream *s, EndsVec *all);
+
 /* The cheapest way in closed form; effort 0 .. 2: how many turns and tracks are tried. Sets
  * the stream's fields. The stream has been released. */
 bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, Price *price);
+/* Lanes that go each their own way: the cells of a window, from the first router behind the
+ * core or port that sends to the last one before the kernel or port that receives. */
+typedef struct LanePaths {
+    const Ends *ends;
+    uint32_t lanes;
+    int32_t x0, y0, w; /* of the window; a cell is (y - y0) * w + x - x0 */
+    uint32_t **path;   /* by lane */
+    uint32_t *length;  /* by lane */
+} LanePaths;
+void route_set_paths(const LanePaths *p, Arena *a, Stream *s);
+void route_first_cell(const Ends *e, uint32_t lane, int32_t *x, int32_t *y);
+void route_last_cell(const Ends *e, uint32_t lane, int32_t *x, int32_t *y);
+
 /* Lane by lane, if it is cheaper than `below`. */
 bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *price);
 
@@ -108,7 +140,8 @@ bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *pri
 
 /* Colors for all ways as they are; false if some stream shares its color with another one. */
 bool route_colors(Router *r);
-/* Everything, for small cases. False if there is nothing or it took too long (*proved). */
+/* Small cases by trying everything: sets all streams' fields. False if there is no solution
+ * (*proved), or the case is not small, or it took too long. */
 bool route_small(Router *r, bool *proved);
 
 #endif

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/passes/test_route.c - the router alone, on kernels put down by hand.
+ *
+ * The judge walks every lane of a routed plan router by router and knows only ir/plan.h: one
+ * stream a router and color, lanes continuous from core to core, no link above the limit
+ * unless one stream has it alone. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ir/support/rng.h"
+#include "passes/planner.h"
+#include "tests/common/capture.h"
+#include "tests/common/suite.h"
+
+typedef struct Net {
+    Capture c;
+    Machine machine;
+    Graph graph;
+    Plan plan;
+} Net;
+
+static void net_init(Net *n, uint32_t width, uint32_t height, uint32_t colors)
+{
+    memset(n, 0, sizeof *n);
+    capture_begin(&n->c);
+    CU_ASSERT_TRUE_FATAL(machine_load(&n->c.diag, "wse2", &n->machine));
+    n->machine.width = width;
+    n->machine.height = height;
+    n->machine.reserved_colors = n->machine.colors - colors;
+    n->machine.ports_west = n->machine.ports_east = height;
+    n->graph.name = "net";
+    n->graph.arena = &n->c.arena;
+    n->plan = (Plan){.arena = &n->c.arena, .graph = &n->graph, .machine = &n->machine};
+}
+
+static void net_finish(Net *n)
+{
+    capture_end(&n->c);
+}
+
+/* A strip of `lanes` cores, one wide, or a matrix kernel w wide. */
+static Kernel *strip(Net *n, uint32_t x, uint32_t y, uint32_t lanes, uint32_t turn)
+{
+    Kernel *k = arena_new(&n->c.arena, Kernel);
+    k->id = (uint32_t)n->plan.kernels.n;
+    k->kind = KERNEL_LINE;
+    k->name = arena_printf(&n->c.arena, "k%u", k->id);
+    k->shape = (Shape){.lanes_in = lanes, .lanes_out = lanes, .split = 1, .w = 1, .h = lanes};
+    k->x = x;
+    k->y = y;
+    k->turn = turn;
+    vec_push(&n->c.arena, &n->plan.kernels, k);
+    return k;
+}
+
+static Kernel *matrix(Net *n, uint32_t x, uint32_t y, uint32_t in, uint32_t out, uint32_t turn)
+{
+    Kernel *k = strip(n, x, y, out, turn);
+    k->kind = KERNEL_MATVEC;
+    k->shape.lanes_in = k->shape.w = in;
+    return k;
+}
+
+/* `words` a sample on every lane. */
+static Stream *stream(Net *n, Kernel *from, Kernel *to, uint32_t lanes, uint32_t words)
+{
+    Stream *s = arena_new(&n->c.arena, Stream);
+    s->id = (uint32_t)n->plan.streams.n;
+    s->from = from ? (int32_t)from->id : PLAN_HOST;
+    s->to = to ? (int32_t)to->id : PLAN_HOST;
+    s->name = arena_printf(&n->c.arena, "s%u", s->id);
+    s->slots = 2;
+    s->protocol = (Protocol){DT_F32, 1, 1, lanes * words, lanes, 1};
+    if (from)
+        from->out[from->n_out++] = s->id;
+    if (to) {
+        s->to_input = to->n_in;
+        to->in[to->n_in++] = s->id;
+    }
+    vec_push(&n->c.arena, &n->plan.streams, s);
+    return s;
+}
+
+/* ---- the judge ---- */
+
+typedef struct Judge {
+    Net *net;
+    uint64_t limit;
+    int32_t *user;   /* by router and color: stream + 1 */
+    uint64_t *words; /* by router and side */
+    uint8_t *users;  /* of the link */
+    int16_t *kernel; /* by core: kernel + 1 */
+    unsigned bad;
+} Judge;
+
+static bool judge_bad(Judge *j, const char *what, const Stream *s, int x, int y)
+{
+    if (j->bad++ < 5)
+        printf("\n  %s: stream %s at (%d, %d)", what, s->name, x, y);
+    return false;
+}
+
+static bool judge_router(Judge *j, const Stream *s, int x, int y)
+{
+    const Machine *m = &j->net->machine;
+    if (x < 0 || y < 0 || x >= (int)m->width || y >= (int)m->height)
+        return judge_bad(j, "off the fabric", s, x, y);
+    for (size_t i = 0; i < j->net->plan.keepouts.n; i++) {
+        const KeepOut *k = &j->net->plan.keepouts.data[i];
+        if (k->dead && x >= (int)k->x && x < (int)(k->x + k->w) && y >= (int)k->y &&
+            y < (int)(k->y + k->h))
+            return judge_bad(j, "over a dead core", s, x, y);
+    }
+    int32_t *at = &j->user[((size_t)y * m->width + (size_t)x) * m->colors + s->color];
+    if (*at)
+        return judge_bad(j, "router and color used twice", s, x, y);
+    *at = (int32_t)s->id + 1;
+    return true;
+}
+
+static void judge_link(Judge *j, const Stream *s, int x, int y, Side d)
+{
+    size_t at = ((size_t)y * j->net->machine.width + (size_t)x) * 4 + d;
+    j->words[at] += stream_words(s);
+    j->users[at]++;
+}
+
+/* Where lane l of an edge stands and how it travels there. */
+static void edge_at(Net *n, const Kernel *k, int input, uint32_t l, int *x, int *y, Side *travel)
+{
+    Edge e;
+    if (input < 0)
+        kernel_edge_out(&n->c.arena, k, &e);
+    else
+        kernel_edge_in(&n->c.arena, k, (uint32_t)input, &e);
+    uint32_t fx, fy;
+    if (e.travel == SIDE_E)
+        plan_to_fabric(k, input < 0 ? k->shape.w - 1 : 0, e.position[l], &fx, &fy);
+    else
+        plan_to_fabric(k, e.position[l], input < 0 ? k->shape.h - 1 : 0, &fx, &fy);
+    *x = (int)fx;
+    *y = (int)fy;
+    *travel = plan_side(k, e.travel);
+}
+
+static bool judge_lane(Judge *j, const Stream *s, uint32_t l)
+{
+    Net *n = j->net;
+    const Kernel *from = s->from == PLAN_HOST ? NULL : n->plan.kernels.data[s->from];
+    const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
+    int x = (int)s->start_x[l], y = (int)s->start_y[l], ex, ey, w = (int)n->machine.width;
+    Side travel = s->port_side, enter = s->port_side;
+    if (from) {
+        edge_at(n, from, -1, l, &ex, &ey, &travel);
+        if (x != ex || y != ey)
+            return judge_bad(j, "starts elsewhere", s, x, y);
+    } else if (y != (int)s->port_y[l] || x != (s->port_side == SIDE_W ? 0 : w - 1)) {
+        return judge_bad(j, "starts at another port", s, x, y);
+    }
+    if (to)
+        edge_at(n, to, (int)s->to_input, l, &ex, &ey, &enter);
+    bool own = from != NULL; /* still in the core that sends */
+    if ((own || s->n_segments) && !judge_router(j, s, x, y))
+        return false;
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        Side d = s->segments[i].side;
+        for (int goal = (int)s->segments[i].to[l]; (side_dx(d) ? x : y) != goal;) {
+            if (own && d != travel)
+                return judge_bad(j, "leaves by another side", s, x, y);
+            own = false;
+            judge_link(j, s, x, y, d);
+            x += side_dx(d);
+            y += side_dy(d);
+            if (!judge_router(j, s, x, y))
+                return false;
+            int16_t on = j->kernel[(size_t)y * n->machine.width + (size_t)x];
+            const Kernel *o = on ? n->plan.kernels.data[on - 1] : NULL;
+            if (o && (o == from || o == to || kernel_own_colors(o) >> s->color & 1))
+                return judge_bad(j, "over a kernel that has its color", s, x, y);
+        }
+    }
+    if (!to)
+        return (x == (s->port_side == SIDE_W ? 0 : w - 1) && y == (int)s->port_y[l]) ||
+               judge_bad(j, "ends at another port", s, x, y);
+    if (!from && s->n_segments == 0)
+        return (x == ex && y == ey) || judge_bad(j, "port is not at the kernel", s, x, y);
+    judge_link(j, s, x, y, enter);
+    return (x + side_dx(enter) == ex && y + side_dy(enter) == ey) ||
+           judge_bad(j, "ends elsewhere", s, x, y);
+}
+
+static bool judged_good(Net *n, uint64_t limit)
+{
+    const Machine *m = &n->machine;
+    size_t cores = (size_t)m->width * m->height;
+    Judge j = {.net = n, .limit = limit};
+    j.user = calloc(cores * m->colors, sizeof *j.user);
+    j.words = calloc(cores * 4, sizeof *j.words);
+    j.users = calloc(cores * 4, sizeof *j.users);
+    j.kernel = calloc(cores, sizeof *j.kernel);
+    for (size_t i = 0; i < n->plan.kernels.n; i++) {
+        Box b = plan_box(n->plan.kernels.data[i]);
+        for (int y = b.y0; y <= b.y1; y++)
+            for (int x = b.x0; x <= b.x1; x++)
+                j.kernel[(size_t)y * m->width + (size_t)x] = (int16_t)(i + 1);
+    }
+    for (size_t i = 0; i < n->plan.streams.n; i++) {
+        const Stream *s = n->plan.streams.data[i];
+        if (s->color >= m->colors - m->reserved_colors)
+            judge_bad(&j, "no such color", s, 0, 0);
+        for (uint32_t l = 0; l < s->protocol.lanes; l++)
+            judge_lane(&j, s, l);
+        const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
+        if (!to)
+            continue;
+        Box b = plan_box(to);
+        for (int y = b.y0; y <= b.y1; y++)
+            for (int x = b.x0; x <= b.x1; x++)
+                judge_router(&j, s, x, y);
+        if (kernel_own_colors(to) >> s->color & 1)
+            judge_bad(&j, "an own color of its kernel", s, b.x0, b.y0);
+    }
+    for (size_t i = 0; i < cores * 4; i++)
+        if (j.words[i] > limit && j.users[i] > 1)
+            j.bad++;
+    free(j.user);
+    free(j.words);
+    free(j.users);
+    free(j.kernel);
+    return j.bad == 0;
+}
+
+/* ---- speed ---- */
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Times depend on the machine: they are shown, and only held against what a slow method
+ * would take. */
+static void routed_in(Net *n, uint64_t limit, double most)
+{
+    Router *r;
+    double t = seconds();
+    bool good = plan_route(&n->plan, &n->c.arena, limit, &r);
+    t = seconds() - t;
+    printf("%zu kernels, %zu streams: %.2f s, %u rounds ", n->plan.kernels.n, n->plan.streams.n, t,
+           r->failure.rounds);
+    CU_ASSERT_TRUE(good);
+    CU_ASSERT_TRUE(t < most);
+    for (uint32_t i = 0; i < r->failure.n_troubles && !good; i++) {
+        const RouteTrouble *w = &r->failure.trouble[i];
+        const Stream *s = n->plan.streams.data[w->stream];
+        printf("\n  stream %u (%d to %d, input %u): (%d, %d) .. (%d, %d) side %d: %u of %u",
+               w->stream, s->from, s->to, s->to_input, w->box.x0, w->box.y0, w->box.x1, w->box.y1,
+               (int)w->side, (unsigned)w->demand, (unsigned)w->capacity);
+    }
+    if (good)
+        CU_ASSERT_TRUE(judged_good(n, limit));
+}
+
+/* A chain of matrix kernels up and down the wafer, with skips and forks. */
+static void test_many(void)
+{
+    enum { ROWS = 54, COLS = 56 };
+    Net n;
+    Rng rng = {5};
+    net_init(&n, 750, 994, 24);
+    for (uint32_t i = 0; i < 3000; i++) {
+        uint32_t c = i / ROWS, r = c % 2 ? ROWS - 1 - i % ROWS : i % ROWS;
+        matrix(&n, 12 + c * 13, 12 + r * 18, 6, 6, 0);
+    }
+    stream(&n, NULL, n.plan.kernels.data[0], 6, 10);
+    for (uint32_t i = 1; i < 3000; i++)
+        stream(&n, n.plan.kernels.data[i - 1], n.plan.kernels.data[i], 6, 10);
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint32_t from = rng_below(&rng, 2900);
+        Kernel *a = n.plan.kernels.data[from],
+               *b = n.plan.kernels.data[from + 1 + rng_below(&rng, 60)];
+        if (a->n_out < 4 && b->n_in < 3)
+            stream(&n, a, b, 6, 10);
+    }
+    stream(&n, n.plan.kernels.data[2999], NULL, 6, 10);
+    routed_in(&n, 100, 30);
+    net_finish(&n);
+}
+
+static void test_wide(void)
+{
+    Net n;
+    net_init(&n, 750, 994, 24);
+    for (uint32_t i = 0; i < 60; i++) {
+        uint32_t row = i / 20, c = row % 2 ? 19 - i % 20 : i % 20;
+        strip(&n, 280 + c * 9, 20 + row * 300, 250, row % 2 ? 2 : 0);
+    }
+    for (uint32_t i = 1; i < 60; i++)
+        stream(&n, n.plan.kernels.data[i - 1], n.plan.kernels.data[i], 250, 100);
+    for (uint32_t i = 0; i + 7 < 60; i += 7)
+        stream(&n, n.plan.kernels.data[i], n.plan.kernels.data[i + 7], 250, 100);
+    routed_in(&n, 1000, 5);
+    net_finish(&n);
+}
+
+/* ---- small cases, against an exhaustive search ---- */
+
+/* What the router takes to be in use, cell by cell: the region of a consumer is its stream's,
+ * with words leaving every core of it by the side it travels. */
+typedef struct All {
+    Net *n;
+    int w, h;
+    uint64_t limit;
+    int owner[24][36]; /* stream + 1 by color and cell; -1: nobody may have it */
+    uint64_t words[36][4];
+    int users[36][4], own[36][4]; /* of them, ways */
+    long steps;
+} All;
+
+static bool all_stream(All *a, size_t i);
+static bool all_lane(All *a, size_t i, uint32_t l);
+
+static bool all_room(const All *a, int cell, Side d, uint64_t words)
+{
+    return a->users[cell][d] == 0 || a->words[cell][d] + words <= a->limit;
+}
+
+static void all_use(All *a, int cell, Side d, uint64_t words, int sign)
+{
+    a->words[cell][d] += sign > 0 ? words : -words;
+    a->users[cell][d] += sign;
+    a->own[cell][d] += sign;
+}
+
+static bool all_step(All *a, size_t i, uint32_t l, int x, int y, Side in, int gx, int gy, Side out)
+{
+    const Stream *s = a->n->plan.streams.data[i];
+    uint64_t words = stream_words(s) < a->limit ? stream_words(s) : a->limit;
+    if (x < 0 || y < 0 || x >= a->w || y >= a->h || --a->steps < 0)
+        return false;
+    int cell = y * a->w + x, *owner = &a->owner[s->color][cell];
+    for (unsigned end = 0; end < 2; end++) {
+        int32_t k = end ? s->to : s->from;
+        Box b = plan_box(a->n->plan.kernels.data[k]);
+        if (x >= b.x0 && x <= b.x1 && y >= b.y0 && y <= b.y1)
+            return false;
+    }
+    if (*owner)
+        return false;
+    *owner = (int)i + 1;
+    bool good = false;
+    if (x == gx && y == gy) {
+        if (all_room(a, cell, out, words)) {
+            all_use(a, cell, out, words, 1);
+            good = all_lane(a, i, l + 1);
+            all_use(a, cell, out, words, -1);
+        }
+    } else {
+        for (Side d = SIDE_N; d <= SIDE_W && !good; d++) {
+            if (d == side_opposite(in) || !all_room(a, cell, d, words))
+                continue;
+            all_use(a, cell, d, words, 1);
+            good = all_step(a, i, l, x + side_dx(d), y + side_dy(d), d, gx, gy, out);
+            all_use(a, cell, d, words, -1);
+        }
+    }
+    *owner = 0;
+    return good;
+}
+
+static bool all_lane(All *a, size_t i, uint32_t l)
+{
+    const Stream *s = a->n->plan.streams.data[i];
+    int x, y, gx, gy;
+    Side ds, de;
+    if (l == s->protocol.lanes)
+        return all_stream(a, i + 1);
+    edge_at(a->n, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &ds);
+    edge_at(a->n, a->n->plan.kernels.data[s->to], (int)s->to_input, l, &gx, &gy, &de);
+    if (x + side_dx(ds) == gx && y + side_dy(ds) == gy && ds == de)
+        return all_lane(a, i, l + 1);
+    return all_step(a, i, l, x + side_dx(ds), y + side_dy(ds), ds, gx - side_dx(de),
+                    gy - side_dy(de), de);
+}
+
+/* Takes or gives back a cell of an end; false if somebody has it. */
+static bool all_end(All *a, const Stream *s, int cell, Side d, int sign)
+{
+    int *owner = &a->owner[s->color][cell];
+    uint64_t words = stream_words(s) < a->limit ? stream_words(s) : a->limit;
+    bool good = *owner == (sign > 0 ? 0 : (int)s->id + 1);
+    *owner = sign > 0 ? (int)s->id + 1 : 0;
+    a->words[cell][d] += sign > 0 ? words : -words;
+    a->users[cell][d] += sign;
+    return good && (a->own[cell][d] == 0 || a->words[cell][d] <= a->limit);
+}
+
+static bool all_stream(All *a, size_t i)
+{
+    if (i == a->n->plan.streams.n)
+        return true;
+    Stream *s = a->n->plan.streams.data[i];
+    const Machine *m = &a->n->machine;
+    bool fresh = false;
+    for (uint32_t c = 0; c < m->colors - m->reserved_colors && a->steps >= 0; c++) {
+        bool empty = true;
+        for (int cell = 0; cell < a->w * a->h; cell++)
+            empty = empty && a->owner[c][cell] == 0;
+        if (empty && fresh)
+            continue; /* as good as another one */
+        fresh = fresh || empty;
+        int saved_owner[36];
+        uint64_t saved_words[36][4];
+        int saved_users[36][4];
+        memcpy(saved_owner, a->owner[c], sizeof saved_owner);
+        memcpy(saved_words, a->words, sizeof saved_words);
+        memcpy(saved_users, a->users, sizeof saved_users);
+        s->color = c;
+        bool good = true;
+        int x, y;
+        Side d;
+        for (uint32_t l = 0; l < s->protocol.lanes; l++) {
+            edge_at(a->n, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &d);
+            good = all_end(a, s, y * a->w + x, d, 1) && good;
+        }
+        edge_at(a->n, a->n->plan.kernels.data[s->to], (int)s->to_input, 0, &x, &y, &d);
+        Box b = plan_box(a->n->plan.kernels.data[s->to]);
+        for (y = b.y0; y <= b.y1; y++)
+            for (x = b.x0; x <= b.x1; x++)
+                good = all_end(a, s, y * a->w + x, d, 1) && good;
+        good = good && all_lane(a, i, 0);
+        memcpy(a->owner[c], saved_owner, sizeof saved_owner);
+        memcpy(a->words, saved_words, sizeof saved_words);
+        memcpy(a->users, saved_users, sizeof saved_users);
+        if (good)
+            return true;
+    }
+    return false;
+}
+
+static bool put_down(Net *n, Rng *rng, unsigned kernels, uint32_t lanes)
+{
+    for (unsigned i = 0; i < kernels; i++) {
+        Kernel *k = rng_below(rng, 5) ? strip(n, 0, 0, lanes, rng_below(rng, 4))
+                                      : matrix(n, 0, 0, lanes, lanes, rng_below(rng, 4));
+        k->mirror = rng_below(rng, 2) != 0;
+        uint32_t w, h;
+        plan_extent(k, &w, &h);
+        bool good = false;
+        for (unsigned t = 0; t < 20 && !good; t++) {
+            k->x = 1 + rng_below(rng, n->machine.width - w - 1);
+            k->y = 1 + rng_below(rng, n->machine.height - h - 1);
+            good = true;
+            for (unsigned o = 0; o < i; o++)
+                good = good && !box_meet(plan_box(k), plan_box(n->plan.kernels.data[o]));
+        }
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+static void test_small(void)
+{
+    Rng rng = {11};
+    unsigned decided = 0, feasible = 0, infeasible = 0;
+    for (unsigned round = 0; round < 1000; round++) {
+        Net n;
+        uint32_t lanes = 1 + rng_below(&rng, 2), side = 4 + rng_below(&rng, 3);
+        uint32_t colors = 1 + rng_below(&rng, 5), kernels = 2 + rng_below(&rng, 3);
+        net_init(&n, side, side, colors);
+        if (put_down(&n, &rng, kernels, lanes)) {
+            uint64_t limit = 10 + 5 * rng_below(&rng, 4);
+            for (unsigned i = 0; i < 1 + rng_below(&rng, 4); i++) {
+                uint32_t from = rng_below(&rng, kernels);
+                uint32_t to = (from + 1 + rng_below(&rng, kernels - 1)) % kernels;
+                Kernel *a = n.plan.kernels.data[from], *b = n.plan.kernels.data[to];
+                if (a->n_out < 3 && b->n_in < 3)
+                    stream(&n, a, b, lanes, 4 + 4 * rng_below(&rng, 3));
+            }
+            All *all = calloc(1, sizeof *all);
+            *all = (All){.n = &n, .w = (int)side, .h = (int)side, .limit = limit, .steps = 200000};
+            for (unsigned k = 0; k < kernels; k++) {
+                const Kernel *o = n.plan.kernels.data[k];
+                Box b = plan_box(o);
+                for (int c = 0; c < 24; c++)
+                    for (int y = b.y0; y <= b.y1; y++)
+                        for (int x = b.x0; x <= b.x1; x++)
+                            if (kernel_own_colors(o) >> c & 1)
+                                all->owner[c][y * (int)side + x] = -1;
+            }
+            bool possible = all_stream(all, 0), known = possible || all->steps >= 0;
+            Router *r;
+            bool good = plan_route(&n.plan, &n.c.arena, limit, &r);
+            if (known) {
+                decided++;
+                CU_ASSERT_EQUAL(good, possible);
+                if (good != possible)
+                    printf("\n  round %u: %zu streams, %u lanes, %u colors: %s", round,
+                           n.plan.streams.n, lanes, colors, possible ? "possible" : "impossible");
+                feasible += possible;
+                infeasible += !possible;
+            }
+            if (good)
+                CU_ASSERT_TRUE(judged_good(&n, UINT64_MAX));
+            free(all);
+        }
+        net_finish(&n);
+    }
+    printf("%u decided, %u of them possible ", decided, feasible);
+    CU_ASSERT_TRUE(decided > 550 && feasible > 200 && infeasible > 200);
+}
+
+int main(void)
+{
+    static const CU_TestInfo tests[] = {
+        {"small cases", test_small},
+        {"3,000 kernels", test_many},
+        {"wide bundles", test_wide},
+        CU_TEST_INFO_NULL,
+    };
+    return suite_run("router", tests);
+}
