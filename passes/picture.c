@@ -424,7 +424,7 @@ static Lettering letter(Picture *v, const Kernel *k, double w, double h)
         double two = letters_for(names[i], 2, along, across);
         double second = letters_for(facts, 2, along, across) / 0.86;
         second = second < two ? second : two;
-        if (second >= 8)
+        if (second >= COMFORTABLE_LETTERS)
             return (Lettering){{names[i], facts}, 2, second, l.turned};
         if (one >= least)
             return (Lettering){{names[i], NULL}, 1, one, l.turned};

@@ -50,7 +50,7 @@ typedef struct Report {
     HotLink hot[HOT_LINKS];
     size_t n_hot;
     uint32_t keepouts, holes;
-    uint64_t keepout_cores, hole_cores;
+    uint64_t keepout_cores, hole_cores, skipped;
     Moves moves;
     Section *sections; /* the slowest first */
     uint32_t n_sections;
@@ -260,6 +260,9 @@ static void collect(Report *r, const PassContext *cx)
         *(o->dead ? &r->holes : &r->keepouts) += 1;
         *(o->dead ? &r->hole_cores : &r->keepout_cores) += (uint64_t)o->w * o->h;
     }
+    for (uint32_t i = 0; p->defects && i < p->defects->n; i++)
+        if (p->defects->runs[i].n <= DEFECT_SKIP)
+            r->skipped += p->defects->runs[i].n;
     hot_links(r);
     if (cx->options.earlier)
         r->moves = find_moves(r, cx->options.earlier);
@@ -300,8 +303,11 @@ static void text_top(Text *t, const Report *r)
                     r->hot[0].what ? r->hot[0].what : "");
     if (r->keepouts)
         text_printf(t, "  keep-outs: %u on %" PRIu64 " cores\n", r->keepouts, r->keepout_cores);
-    if (r->holes)
-        text_printf(t, "  out of order: %u areas on %" PRIu64 " cores\n", r->holes, r->hole_cores);
+    if (p->defects)
+        text_printf(t,
+                    "  defects: %" PRIu64 " dead cores that rows skip, %u areas of %" PRIu64
+                    " cores out of order\n",
+                    r->skipped, r->holes, r->hole_cores);
     if (r->cx->options.earlier)
         text_printf(t, "  since the earlier placement: %u stayed, %u moved%s%s, %u new, %u gone\n",
                     r->moves.kept, r->moves.moved, r->moves.moved ? ": " : "", r->moves.names,
@@ -431,13 +437,13 @@ static void json_top(Text *t, const Report *r)
                 ",\n\"bounds\": {\"compute\": %" PRIu64 ", \"memory\": %" PRIu64
                 ", \"host\": %" PRIu64 ", \"gap\": %.4f},\n",
                 r->bounds.compute, r->bounds.memory, r->bounds.host, gap(r, r->bounds));
-    text_printf(t,
-                "\"adapters\": {\"count\": %u, \"cores\": %" PRIu64
-                "}, \"wire\": {\"hops\": %" PRIu64 ", \"all_lanes\": %" PRIu64
-                "},\n\"keepouts\": {\"count\": %u, \"cores\": %" PRIu64
-                "}, \"out_of_order\": {\"count\": %u, \"cores\": %" PRIu64 "},\n",
-                r->adapters, r->adapter_cores, r->wire, r->lane_wire, r->keepouts, r->keepout_cores,
-                r->holes, r->hole_cores);
+    text_printf(
+        t,
+        "\"adapters\": {\"count\": %u, \"cores\": %" PRIu64 "}, \"wire\": {\"hops\": %" PRIu64
+        ", \"all_lanes\": %" PRIu64 "},\n\"keepouts\": {\"count\": %u, \"cores\": %" PRIu64
+        "}, \"out_of_order\": {\"count\": %u, \"cores\": %" PRIu64 ", \"skipped\": %" PRIu64 "},\n",
+        r->adapters, r->adapter_cores, r->wire, r->lane_wire, r->keepouts, r->keepout_cores,
+        r->holes, r->hole_cores, r->skipped);
     if (r->cx->options.earlier) {
         text_printf(t,
                     "\"since_earlier\": {\"stayed\": %u, \"moved\": %u, \"new\": %u, \"gone\": "

@@ -9,7 +9,7 @@
 
 #include "passes/picture.h"
 
-enum { LISTED_ROWS = 44, MANY_PORTS = 48 };
+enum { SHADED = 24, MANY_PORTS = 48 }; /* streams whose lanes are shaded; ports drawn each */
 
 static const double WIDEST_STROKE = 9, THINNEST_STROKE = 0.9;
 
@@ -103,8 +103,8 @@ static void draw_stream(Picture *v, const Stream *s)
     bool few = v->p->streams.n <= FEW;
     text_add(v->t, "<g>");
     stream_title(v, s);
-    if (lanes > 1 && few) {
-        text_printf(v->t, "<path fill=\"%s\" fill-opacity=\"0.12\" d=\"", ink(s));
+    if (lanes > 1 && v->p->streams.n <= SHADED) {
+        text_printf(v->t, "<path fill=\"%s\" fill-opacity=\"0.10\" d=\"", ink(s));
         unsigned n = lane_points(v, s, 0, at);
         draw_points(v, at, n, false, false);
         n = lane_points(v, s, lanes - 1, at);
@@ -255,7 +255,7 @@ static void draw_legend(Picture *v)
     if (widest) {
         const char *words =
             arena_printf(&v->arena, "a stream; this wide it has %u lanes%s", widest->protocol.lanes,
-                         p->streams.n <= FEW ? ", shaded where they run" : "");
+                         p->streams.n <= SHADED ? ", shaded where they run" : "");
         picture_item(v, words, &x, &y);
         text_printf(v->t,
                     "<path stroke=\"#1f618d\" stroke-width=\"%.1f\" d=\"M%.1f %.1fh18\"/><path "
