@@ -9,9 +9,9 @@
  * the joining kernel takes its first message by the short way, the long way must have
  * filled: every kernel on it holds back some messages (kernel_delay). So much room is needed on
  * the short way or nothing moves; for full speed also what the source makes while the first
- * message is under way. need[k] is the number of results of kernel k that exist when the join
- * gets its first message by one of its inputs; it is found going upstream, in messages of
- * each stream. Cost: joins x kernels. */
+ * message is under way. Found going upstream from the join by all its inputs at once, in
+ * messages of each stream, and no farther than to the first kernel that all ways come from:
+ * what lies before it is behind both. Cost: kernels between forks and joins. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -23,90 +23,101 @@ typedef struct Way {
     uint64_t cycles;   /* from the kernel's first result on */
 } Way;
 
+typedef struct Delay { /* of a kernel by one input */
+    uint64_t lead;     /* messages before the first result, at least 1 */
+    uint64_t cycles;
+} Delay;
+
+typedef struct Walk {
+    PassContext *cx;
+    Plan *plan;
+    uint32_t *order, *place; /* topological; where a kernel stands in it */
+    Delay (*delay)[KERNEL_MAX_INPUTS];
+    Way (*way)[KERNEL_MAX_INPUTS]; /* by kernel and input of the join */
+    uint32_t *seen;                /* kernels with a way */
+    uint32_t n_seen, open;         /* open: of them not yet passed */
+    uint64_t target;
+} Walk;
+
 static uint64_t divide_up(uint64_t a, uint64_t b)
 {
     return (a + b - 1) / b;
 }
 
-static bool needed_at_input(const Plan *plan, const Kernel *k, uint32_t input, uint64_t results,
-                            uint64_t *messages, uint64_t *cycles)
+static void input_protocols(const Plan *plan, const Kernel *k, Protocol *in)
 {
-    Protocol in[KERNEL_MAX_INPUTS];
     for (uint32_t i = 0; i < k->n_in; i++)
         in[i] = plan->streams.data[k->in[i]]->protocol;
-    uint32_t lead = 1;
-    kernel_delay(k, in, plan->machine, input, &lead, cycles);
-    if (k->n_out == 0)
-        return false;
-    uint64_t arrive = protocol_messages(&in[input]);
-    uint64_t leave = protocol_messages(&plan->streams.data[k->out[0]]->protocol);
-    *messages = (lead ? lead : 1) + divide_up((results - 1) * arrive, leave);
-    if (*messages > arrive)
-        *messages = arrive;
-    return true;
 }
 
-/* Fills way[] for all kernels upstream of input `input` of kernel `join`. order is
- * topological. */
-static void upstream(const Plan *plan, const uint32_t *order, const Kernel *join, uint32_t input,
-                     Way *way)
+/* Kahn's order: every kernel after those that feed it. */
+static void order_kernels(const Plan *plan, Arena *a, uint32_t *order)
 {
-    size_t n = plan->kernels.n;
-    memset(way, 0, n * sizeof *way);
-    const Stream *s = plan->streams.data[join->in[input]];
-    if (s->from == PLAN_HOST)
-        return;
-    way[s->from] = (Way){true, 1, 0};
-    for (size_t o = n; o-- > 0;) {
+    uint32_t n = 0, *missing = arena_array(a, uint32_t, plan->kernels.n);
+    for (uint32_t i = 0; i < plan->kernels.n; i++) {
+        const Kernel *k = plan->kernels.data[i];
+        for (uint32_t j = 0; j < k->n_in; j++)
+            missing[i] += plan->streams.data[k->in[j]]->from != PLAN_HOST;
+        if (missing[i] == 0)
+            order[n++] = i;
+    }
+    for (uint32_t o = 0; o < n; o++) {
         const Kernel *k = plan->kernels.data[order[o]];
-        if (!way[k->id].reaches)
-            continue;
-        for (uint32_t i = 0; i < k->n_in; i++) {
-            const Stream *in = plan->streams.data[k->in[i]];
-            uint64_t messages, cycles;
-            if (in->from == PLAN_HOST ||
-                !needed_at_input(plan, k, i, way[k->id].messages, &messages, &cycles))
-                continue;
-            Way *from = &way[in->from];
-            cycles += way[k->id].cycles;
-            from->reaches = true;
-            from->messages = messages > from->messages ? messages : from->messages;
-            from->cycles = cycles > from->cycles ? cycles : from->cycles;
+        for (uint32_t j = 0; j < k->n_out; j++) {
+            int32_t to = plan->streams.data[k->out[j]]->to;
+            if (to != PLAN_HOST && --missing[to] == 0)
+                order[n++] = (uint32_t)to;
         }
     }
 }
 
-static void order_kernels(const Plan *plan, uint32_t *order, bool *done)
+/* A way by input `input` of the join leads through `stream`: so many messages of it are
+ * needed. */
+static void reach(Walk *w, const Stream *stream, uint32_t input, uint64_t messages, uint64_t cycles)
 {
-    uint32_t n = 0, before = UINT32_MAX;
-    while (n != before) {
-        before = n;
-        for (uint32_t i = 0; i < plan->kernels.n; i++) {
-            const Kernel *k = plan->kernels.data[i];
-            bool ready = !done[i];
-            for (uint32_t j = 0; j < k->n_in; j++) {
-                int32_t from = plan->streams.data[k->in[j]]->from;
-                ready = ready && (from == PLAN_HOST || done[from]);
-            }
-            if (ready) {
-                done[i] = true;
-                order[n++] = i;
-            }
+    if (stream->from == PLAN_HOST)
+        return;
+    Way *all = w->way[stream->from], *way = &all[input];
+    bool known = false;
+    for (uint32_t i = 0; i < KERNEL_MAX_INPUTS; i++)
+        known = known || all[i].reaches;
+    if (!known) {
+        w->seen[w->n_seen++] = (uint32_t)stream->from;
+        w->open++;
+    }
+    way->reaches = true;
+    way->messages = messages > way->messages ? messages : way->messages;
+    way->cycles = cycles > way->cycles ? cycles : way->cycles;
+}
+
+/* From a kernel on the way to what feeds it. */
+static void go_up(Walk *w, const Kernel *k)
+{
+    uint64_t leave = protocol_messages(&w->plan->streams.data[k->out[0]]->protocol);
+    for (uint32_t input = 0; input < KERNEL_MAX_INPUTS; input++) {
+        Way way = w->way[k->id][input];
+        for (uint32_t i = 0; i < k->n_in && way.reaches; i++) {
+            const Stream *in = w->plan->streams.data[k->in[i]];
+            uint64_t arrive = protocol_messages(&in->protocol);
+            Delay d = w->delay[k->id][i];
+            uint64_t messages = d.lead + divide_up((way.messages - 1) * arrive, leave);
+            reach(w, in, input, messages < arrive ? messages : arrive, way.cycles + d.cycles);
         }
     }
 }
 
 /* Room for `lag` results of a fork by the short way: in the last stream before the join. */
-static bool widen(PassContext *cx, const Kernel *join, uint32_t input, const Kernel *fork,
-                  uint64_t lag, uint64_t cycles, uint64_t target)
+static bool widen(const Walk *w, const Kernel *join, uint32_t input, const Kernel *fork,
+                  uint64_t lag, uint64_t cycles)
 {
-    Plan *plan = cx->plan;
+    PassContext *cx = w->cx;
+    Plan *plan = w->plan;
     Stream *s = plan->streams.data[join->in[input]];
     Kernel *k = plan->kernels.data[join->id];
     uint64_t made = protocol_messages(&plan->streams.data[fork->out[0]]->protocol);
     uint64_t here = protocol_messages(&s->protocol), bytes = 4ull * protocol_words(&s->protocol);
     uint64_t live = 2 + divide_up(lag * here, made);
-    uint64_t fast = 2 + divide_up(cycles * here, target);
+    uint64_t fast = 2 + divide_up(cycles * here, w->target);
     uint64_t slots = live > fast ? live : fast;
     if (slots <= s->slots)
         return true;
@@ -133,8 +144,7 @@ static bool widen(PassContext *cx, const Kernel *join, uint32_t input, const Ker
 static void widen_chain(const Plan *plan, Kernel *k, uint64_t target)
 {
     Protocol in[KERNEL_MAX_INPUTS];
-    for (uint32_t i = 0; i < k->n_in; i++)
-        in[i] = plan->streams.data[k->in[i]]->protocol;
+    input_protocols(plan, k, in);
     uint64_t skew = kernel_skew(k, in, plan->machine, 0);
     uint64_t bytes = 4ull * protocol_words(&in[0]);
     uint64_t more = divide_up(skew * protocol_messages(&in[0]), target);
@@ -145,53 +155,81 @@ static void widen_chain(const Plan *plan, Kernel *k, uint64_t target)
     k->shape.bytes += (uint32_t)(more * bytes);
 }
 
+/* A fork that the join has two ways from: the shorter one must hold what the longer one
+ * needs more. */
+static bool join_fork(const Walk *w, const Kernel *join, const Kernel *fork)
+{
+    bool good = true;
+    for (uint32_t i = 0; i < join->n_in; i++) {
+        const Way *shorter = &w->way[fork->id][i];
+        for (uint32_t other = 0; other < join->n_in && shorter->reaches; other++) {
+            const Way *longer = &w->way[fork->id][other];
+            if (other == i || !longer->reaches)
+                continue;
+            /* What the join itself holds back by its long input comes on top. */
+            Delay d = w->delay[join->id][other];
+            uint64_t lag = longer->messages + d.lead - 1, cycles = longer->cycles + d.cycles;
+            lag = lag > shorter->messages ? lag - shorter->messages : 0;
+            cycles = cycles > shorter->cycles ? cycles - shorter->cycles : 0;
+            good = widen(w, join, i, fork, lag, cycles) && good;
+        }
+    }
+    return good;
+}
+
+static bool join_forks(Walk *w, const Kernel *join)
+{
+    bool good = true;
+    w->n_seen = w->open = 0;
+    for (uint32_t i = 0; i < join->n_in; i++)
+        reach(w, w->plan->streams.data[join->in[i]], i, 1, 0);
+    for (uint32_t o = w->place[join->id]; o-- > 0 && w->open > 0;) {
+        const Kernel *k = w->plan->kernels.data[w->order[o]];
+        bool passed = false;
+        for (uint32_t i = 0; i < join->n_in; i++)
+            passed = passed || w->way[k->id][i].reaches;
+        if (!passed)
+            continue;
+        if (k->n_out > 1)
+            good = join_fork(w, join, k) && good;
+        if (--w->open > 0) /* else all ways come from this one */
+            go_up(w, k);
+    }
+    for (uint32_t i = 0; i < w->n_seen; i++)
+        memset(w->way[w->seen[i]], 0, sizeof w->way[0]);
+    return good;
+}
+
 bool pass_buffers(PassContext *cx)
 {
     Plan *plan = cx->plan;
     size_t n = plan->kernels.n;
     Arena a = {0};
-    uint32_t *order = arena_array(&a, uint32_t, n);
-    order_kernels(plan, order, arena_array(&a, bool, n));
-    Way *way[KERNEL_MAX_INPUTS];
-    for (uint32_t i = 0; i < KERNEL_MAX_INPUTS; i++)
-        way[i] = arena_array(&a, Way, n);
-    uint64_t target = plan_target(plan);
+    Walk w = {.cx = cx, .plan = plan, .target = plan_target(plan)};
+    w.order = arena_array(&a, uint32_t, n);
+    w.place = arena_array(&a, uint32_t, n);
+    w.seen = arena_array(&a, uint32_t, n);
+    w.delay = arena_alloc(&a, n, sizeof *w.delay, alignof(Delay));
+    w.way = arena_alloc(&a, n, sizeof *w.way, alignof(Way));
+    order_kernels(plan, &a, w.order);
+    for (uint32_t o = 0; o < n; o++)
+        w.place[w.order[o]] = o;
     bool good = true;
-    for (size_t j = 0; j < n && target > 0; j++)
-        if (plan->kernels.data[j]->n_in > 0)
-            widen_chain(plan, plan->kernels.data[j], target);
-    for (size_t j = 0; j < n && target > 0; j++) {
-        const Kernel *join = plan->kernels.data[j];
-        if (join->n_in < 2)
-            continue;
-        for (uint32_t i = 0; i < join->n_in; i++)
-            upstream(plan, order, join, i, way[i]);
-        for (uint32_t i = 0; i < join->n_in; i++) {
-            for (size_t f = 0; f < n; f++) {
-                const Kernel *fork = plan->kernels.data[f];
-                if (fork->n_out < 2 || !way[i][f].reaches)
-                    continue;
-                for (uint32_t other = 0; other < join->n_in; other++) {
-                    const Way *longer = &way[other][f], *shorter = &way[i][f];
-                    if (other == i || !longer->reaches)
-                        continue;
-                    /* What the join itself holds back by its long input comes on top. */
-                    Protocol in[KERNEL_MAX_INPUTS];
-                    for (uint32_t t = 0; t < join->n_in; t++)
-                        in[t] = plan->streams.data[join->in[t]]->protocol;
-                    uint32_t lead = 1;
-                    uint64_t lead_cycles = 0;
-                    kernel_delay(join, in, plan->machine, other, &lead, &lead_cycles);
-                    uint64_t lag = longer->messages + (lead ? lead - 1 : 0);
-                    uint64_t cycles = longer->cycles + lead_cycles;
-                    lag = lag > shorter->messages ? lag - shorter->messages : 0;
-                    cycles = cycles > shorter->cycles ? cycles - shorter->cycles : 0;
-                    if (!widen(cx, join, i, fork, lag, cycles, target))
-                        good = false;
-                }
-            }
+    for (size_t j = 0; j < n && w.target > 0; j++) {
+        Kernel *k = plan->kernels.data[j];
+        Protocol in[KERNEL_MAX_INPUTS];
+        input_protocols(plan, k, in);
+        for (uint32_t i = 0; i < k->n_in; i++) {
+            uint32_t lead = 1;
+            kernel_delay(k, in, plan->machine, i, &lead, &w.delay[j][i].cycles);
+            w.delay[j][i].lead = lead ? lead : 1;
         }
+        if (k->n_in > 0)
+            widen_chain(plan, k, w.target);
     }
+    for (size_t j = 0; j < n && w.target > 0; j++)
+        if (plan->kernels.data[j]->n_in > 1)
+            good = join_forks(&w, plan->kernels.data[j]) && good;
     arena_free(&a);
     return good;
 }

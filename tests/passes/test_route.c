@@ -286,6 +286,15 @@ static void test_many(void)
     }
     stream(&n, n.plan.kernels.data[2999], NULL, 6, 10);
     routed_in(&n, 100, 30);
+    for (size_t i = 0; i < n.plan.kernels.n; i++)
+        n.plan.kernels.data[i]->shape.cycles = 1000;
+    PassContext cx = {
+        .diag = &n.c.diag, .plan = &n.plan, .machine = &n.machine, .arena = &n.c.arena};
+    double t = seconds();
+    CU_ASSERT_TRUE(pass_buffers(&cx));
+    t = seconds() - t;
+    printf("buffers %.3f s ", t);
+    CU_ASSERT_TRUE(t < 5);
     net_finish(&n);
 }
 
