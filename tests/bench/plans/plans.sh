@@ -90,11 +90,16 @@ cells() {
     }
     /"hops": .*"slots"|"slots": .*"hops"/ { wire += get("hops") }
     /"words": .*"side": / { if (get("words") + 0 > hot) hot = get("words") + 0 }
-    /^"passes"/ { size = pass("size"); place = pass("place"); route = pass("route") }
+    /^"passes"/ {
+        size = pass("size"); place = pass("place"); route = pass("route")
+        n = split($0, all_passes, "\"seconds\": ")
+        for (i = 2; i <= n; i++) sum += all_passes[i]
+    }
     END {
         print kernels
         print seconds
-        printf "%.1f %.1f %.1f\n", size, place, route
+        if (sum > 0) share = 100 / sum
+        printf "%d %d %d\n", size * share, place * share, route * share
         print mb
         printf "%d %s\n", most, slowest
         print bound
@@ -106,7 +111,7 @@ cells() {
     }' "$1.json"
 }
 
-echo "| network | kernels | seconds | size, place, route | MB | slowest kernel | bound | gap |" \
+echo "| network | kernels | seconds | size place route % | MB | slowest kernel | bound | gap |" \
     "cores % | adapters | wire | hottest link |"
 echo "|---|---|---|---|---|---|---|---|---|---|---|---|"
 for name in ${CASES:-$all}; do
