@@ -29,30 +29,39 @@ model() {
 # watch PID: the peak memory in KB of a process that is running.
 watch() {
     peak=0
-    while kb=$(awk '/^VmHWM/ {print $2}' "/proc/$1/status" 2>/dev/null) && [ -n "$kb" ]; do
+    while [ -e "/proc/$1/status" ]; do
+        kb=
+        while read -r key value _; do
+            [ "$key" != VmHWM: ] || kb=$value
+        done <"/proc/$1/status"
+        [ -n "$kb" ] || break
         peak=$kb
-        sleep 0.02
-    done
+        sleep 0.05
+    done 2>/dev/null
     echo "$peak"
 }
 
-# run WSEC CASE STEM: STEM.json, STEM.cost (seconds, KB, exit code).
+# run WSEC CASE STEM: STEM.json, STEM.cost (seconds, KB, exit code). The compiler runs in a shell of
+# its own, with no other children whose time would count.
 run() {
-    rm -f "$3.json" "$3.err"
-    ( # a shell of its own, whose children's time is this run's alone
+    rm -f "$3.json" "$3.pid"
+    (
         # shellcheck disable=SC3045
         ulimit -S -t "$limit"
         # shellcheck disable=SC2046
         "$1" -q --estimate --weights none --report "$3.json" $(model "$2") >"$3.err" 2>&1 &
-        pid=$!
-        kb=$(watch $pid)
+        echo $! >"$3.pid"
         code=0
-        wait $pid || code=$?
-        times >"$3.times" # not in a pipe: that is another shell, with no children
-        awk -v kb="$kb" -v code="$code" 'NR == 2 {
-            for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); s += 60 * t[1] + t[2] }
-            print s, kb, code }' "$3.times"
-    ) >"$3.cost" 2>/dev/null
+        wait $! || code=$?
+        echo "$code" >"$3.code"
+        times >"$3.times"
+    ) 2>/dev/null &
+    while [ ! -s "$3.pid" ]; do sleep 0.01; done
+    kb=$(watch "$(cat "$3.pid")")
+    wait $!
+    awk -v kb="$kb" -v code="$(cat "$3.code")" 'NR == 2 {
+        for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); s += 60 * t[1] + t[2] }
+        print s, kb, code }' "$3.times" >"$3.cost"
 }
 
 # cells STEM: one figure a line.
