@@ -142,6 +142,7 @@ typedef struct Plan {
     const Defects *defects; /* of the wafer; NULL: a perfect one */
     const char *why;        /* one line: what limits the plan */
     VEC(SizePoint) curve;   /* what other numbers of cores would give, if asked for */
+    struct Sizing *sizing;  /* what sizing knows, for placement */
 } Plan;
 
 /* Fabric position of canonical (cx, cy) of a kernel, and fabric side of a canonical one. */

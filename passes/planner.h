@@ -120,16 +120,4 @@ void route_explain(PassContext *cx, const RouteFailure *f); /* notes behind an e
  * become question marks. */
 const char *xml_safe(Arena *a, const char *s);
 
-/* Sizing: chooses shapes for at most `budget` cores and puts adapters in; called again it
- * takes its earlier adapters out first. False with *least, what the smallest choice needs
- * (0: some kernel has no shape at all); errors are reported if `report`. */
-bool plan_size(PassContext *cx, uint64_t budget, bool report, uint64_t *least);
-
-/* Placement: rectangles for shapes and edges. False: none found by this variant. */
-typedef struct PlaceFailure {
-    const Kernel *kernel; /* the farthest one that found no place */
-    RouteFailure route;
-} PlaceFailure;
-bool plan_place(PassContext *cx, unsigned variant, PlaceFailure *failure);
-
 #endif

@@ -30,6 +30,8 @@ static void networks(DType dtype, uint64_t first, uint64_t count)
             ran++;
         } else {
             CU_ASSERT_EQUAL(diag_exit_code(&b.diag), EXIT_INPUT);
+            if (diag_exit_code(&b.diag) != EXIT_INPUT)
+                fprintf(stderr, "\n%s: %s\n", label, said(&c));
         }
         bench_end(&b);
         capture_end(&c);

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/arrange.c - moves of kernels that make streams shorter.
+ *
+ * A kernel's candidates are the places where it meets a neighbor's lanes well (straight on
+ * lane by lane, around one corner, beside it in a U) in all eight orientations, the corners of
+ * its neighbors and of the fabric; on small fabrics every place. Insertion takes the best of
+ * them in topological order, or a hole; improvement takes kernels up one by one and puts them
+ * where their streams cost least, as long as something gets better. What stands where is found
+ * by squares of the fabric. Moves with exact local cost are those of detailed placers (Pan,
+ * Viswanathan, Chu, "FastDP", ICCAD 2005). O(kernels x candidates) a round. */
+#include <stdlib.h>
+
+#include "passes/arrange.h"
+#include "passes/pack/insert.h"
+
+enum { SQUARE = 32, SMALL_FABRIC = 1024, FUTURE = 1 << 12 };
+
+Arrange *arrange_create(Arena *a, Plan *plan)
+{
+    Arrange *g = arena_new(a, Arrange);
+    const Machine *m = plan->machine;
+    *g = (Arrange){.arena = a, .plan = plan, .n = (uint32_t)plan->kernels.n};
+    g->placed = arena_array(a, bool, g->n);
+    g->fixed = arena_array(a, bool, g->n);
+    g->lines = arena_array(a, KernelLines, g->n);
+    g->room = arena_array(a, uint32_t, plan->streams.n);
+    for (size_t i = 0; i < plan->streams.n; i++)
+        g->room[i] = plan->streams.data[i]->protocol.lanes;
+    g->bins_x = (m->width + SQUARE - 1) / SQUARE;
+    g->bins_y = (m->height + SQUARE - 1) / SQUARE;
+    g->bins = arena_alloc(a, (size_t)g->bins_x * g->bins_y, sizeof *g->bins, alignof(IdVec));
+    return g;
+}
+
+/* ---- what stands where ---- */
+
+static bool inside(const Machine *m, Box b)
+{
+    return b.x0 >= 0 && b.y0 >= 0 && b.x1 < (int32_t)m->width && b.y1 < (int32_t)m->height;
+}
+
+bool arrange_free(const Arrange *g, const Kernel *k)
+{
+    Box b = plan_box(k);
+    if (!inside(g->plan->machine, b))
+        return false;
+    for (size_t i = 0; i < g->plan->keepouts.n; i++) {
+        const KeepOut *o = &g->plan->keepouts.data[i];
+        Box at = {(int32_t)o->x, (int32_t)o->y, (int32_t)(o->x + o->w) - 1,
+                  (int32_t)(o->y + o->h) - 1};
+        if (box_meet(b, at))
+            return false;
+    }
+    for (int32_t y = b.y0 / SQUARE; y <= b.y1 / SQUARE; y++)
+        for (int32_t x = b.x0 / SQUARE; x <= b.x1 / SQUARE; x++) {
+            const IdVec *bin = &g->bins[(uint32_t)y * g->bins_x + (uint32_t)x];
+            for (size_t i = 0; i < bin->n; i++)
+                if (bin->data[i] != k->id &&
+                    box_meet(b, plan_box(g->plan->kernels.data[bin->data[i]])))
+                    return false;
+        }
+    return true;
+}
+
+void arrange_put(Arrange *g, Kernel *k)
+{
+    Box b = plan_box(k);
+    g->placed[k->id] = true;
+    for (int32_t y = b.y0 / SQUARE; y <= b.y1 / SQUARE; y++)
+        for (int32_t x = b.x0 / SQUARE; x <= b.x1 / SQUARE; x++)
+            vec_push(g->arena, &g->bins[(uint32_t)y * g->bins_x + (uint32_t)x], k->id);
+}
+
+void arrange_take(Arrange *g, Kernel *k)
+{
+    Box b = plan_box(k);
+    g->placed[k->id] = false;
+    for (int32_t y = b.y0 / SQUARE; y <= b.y1 / SQUARE; y++)
+        for (int32_t x = b.x0 / SQUARE; x <= b.x1 / SQUARE; x++) {
+            IdVec *bin = &g->bins[(uint32_t)y * g->bins_x + (uint32_t)x];
+            size_t i = 0;
+            while (bin->data[i] != k->id)
+                i++;
+            bin->data[i] = bin->data[--bin->n];
+        }
+}
+
+/* ---- costs ---- */
+
+static Stream *stream_at(const Arrange *g, const Kernel *k, uint32_t i)
+{
+    return g->plan->streams.data[i < k->n_in ? k->in[i] : k->out[i - k->n_in]];
+}
+
+/* Results for a kernel that has no place yet must be able to turn on the fabric. */
+static uint64_t future_cost(Arrange *g, const Kernel *k, const Stream *s)
+{
+    const EdgeLine *e = arrange_line(g, k, -1);
+    const Machine *m = g->plan->machine;
+    Box b = plan_box(k);
+    int32_t free = e->travel == SIDE_E   ? (int32_t)m->width - 1 - b.x1
+                   : e->travel == SIDE_W ? b.x0
+                   : e->travel == SIDE_S ? (int32_t)m->height - 1 - b.y1
+                                         : b.y0;
+    int32_t want = (int32_t)g->room[s->id];
+    return free < want ? (uint64_t)(want - free) * FUTURE : 0;
+}
+
+static bool end_placed(const Arrange *g, int32_t kernel)
+{
+    return kernel == PLAN_HOST || g->placed[kernel];
+}
+
+/* Counts k as placed. */
+uint64_t arrange_cost(Arrange *g, const Kernel *k)
+{
+    uint64_t cost = 0;
+    for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
+        const Stream *s = stream_at(g, k, i);
+        int32_t other = i < k->n_in ? s->from : s->to;
+        if (end_placed(g, other))
+            cost += stream_estimate(g, s);
+        else if (i >= k->n_in)
+            cost += future_cost(g, k, s);
+    }
+    return cost;
+}
+
+uint64_t arrange_total(Arrange *g)
+{
+    uint64_t cost = 0;
+    for (size_t i = 0; i < g->plan->streams.n; i++)
+        cost += stream_estimate(g, g->plan->streams.data[i]);
+    return cost;
+}
+
+/* ---- candidates ---- */
+
+typedef struct Best {
+    bool found;
+    uint64_t cost;
+    uint32_t x, y, turn;
+    bool mirror;
+} Best;
+
+static void try_at(Arrange *g, Kernel *k, int32_t x, int32_t y, Best *best)
+{
+    if (x < 0 || y < 0)
+        return;
+    k->x = (uint32_t)x;
+    k->y = (uint32_t)y;
+    g->work++;
+    if (!inside(g->plan->machine, plan_box(k)))
+        return;
+    uint64_t cost = arrange_cost(g, k);
+    if ((best->found && cost >= best->cost) || !arrange_free(g, k))
+        return;
+    *best = (Best){true, cost, k->x, k->y, k->turn, k->mirror};
+}
+
+typedef struct Point {
+    int32_t x, y;
+} Point;
+
+static Point to_east(Side travel, int32_t x, int32_t y)
+{
+    return travel == SIDE_S   ? (Point){y, -x}
+           : travel == SIDE_W ? (Point){-x, -y}
+           : travel == SIDE_N ? (Point){-y, x}
+                              : (Point){x, y};
+}
+
+static Point from_east(Side travel, Point p)
+{
+    return travel == SIDE_S   ? (Point){-p.y, p.x}
+           : travel == SIDE_W ? (Point){-p.x, -p.y}
+           : travel == SIDE_N ? (Point){p.y, -p.x}
+                              : p;
+}
+
+static Box east_box(Side travel, int32_t x0, int32_t y0, int32_t x1, int32_t y1)
+{
+    Point a = to_east(travel, x0, y0), b = to_east(travel, x1, y1);
+    return (Box){a.x < b.x ? a.x : b.x, a.y < b.y ? a.y : b.y, a.x > b.x ? a.x : b.x,
+                 a.y > b.y ? a.y : b.y};
+}
+
+static Box line_box(Side travel, const EdgeLine *e, Box at)
+{
+    return east_box(travel, at.x0 + e->x0, at.y0 + e->y0, at.x0 + e->x1, at.y0 + e->y1);
+}
+
+/* Places of k, as it is turned, where the lanes of a stream to or from a placed kernel meet
+ * its own well. */
+static void meet(Arrange *g, Kernel *k, const Stream *s, Best *best)
+{
+    bool in = s->to == (int32_t)k->id;
+    const Kernel *other = g->plan->kernels.data[in ? s->from : s->to];
+    const EdgeLine *mine = arrange_line(g, k, in ? (int)s->to_input : -1);
+    const EdgeLine *theirs = arrange_line(g, other, in ? -1 : (int)s->to_input);
+    Side d = in ? theirs->travel : mine->travel;
+    unsigned turn = ((in ? mine->travel : theirs->travel) + 4u - d) % 4;
+    uint32_t w, h;
+    plan_extent(k, &w, &h);
+    Box zero = {0, 0, (int32_t)w - 1, (int32_t)h - 1}, at = plan_box(other);
+    Box m = line_box(d, mine, zero), t = line_box(d, theirs, at);
+    Box body = east_box(d, zero.x0, zero.y0, zero.x1, zero.y1);
+    Box wall = east_box(d, at.x0, at.y0, at.x1, at.y1);
+    bool even = mine->pitch == theirs->pitch && mine->pitch > 0;
+    int32_t n = (int32_t)g->room[s->id], gap = even ? 0 : n, f = in ? 1 : -1;
+    Point p[4];
+    unsigned count = 2;
+    switch (turn) {
+    case 0:
+        p[0].x = p[1].x = t.x0 + f * (1 + gap) - m.x0;
+        p[2].x = p[3].x = t.x0 + f * (1 + n) - m.x0;
+        p[0].y = p[2].y = t.y0 - m.y0;
+        p[1].y = p[3].y = t.y1 - m.y1;
+        count = 4;
+        break;
+    case 1:
+        p[0].x = in ? t.x0 + 1 - m.x0 : t.x0 - 1 - m.x0;
+        p[0].y = in ? t.y1 + 1 - m.y0 : t.y0 - 1 - m.y1;
+        p[1] = (Point){p[0].x + f, p[0].y + f};
+        break;
+    case 3:
+        p[0].x = in ? t.x0 + 1 - m.x0 : t.x0 - 1 - m.x0;
+        p[0].y = in ? t.y0 - 1 - m.y0 : t.y0 + 1 - m.y0;
+        p[1] = (Point){p[0].x + f, p[0].y - f};
+        break;
+    default:
+        p[0].x = p[1].x = t.x0 - m.x0;
+        p[0].y = wall.y1 + 1 - body.y0;
+        p[1].y = wall.y0 - 1 - body.y1;
+        break;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        Point to = from_east(d, p[i]);
+        try_at(g, k, to.x, to.y, best);
+    }
+    (void)wall;
+}
+
+/* Beside a placed kernel, flush with it or so many cores away. */
+static void beside(Arrange *g, Kernel *k, Box b, int32_t gap, Best *best)
+{
+    uint32_t uw, uh;
+    plan_extent(k, &uw, &uh);
+    int32_t w = (int32_t)uw, h = (int32_t)uh;
+    const int32_t x[2] = {b.x0 - gap - w, b.x1 + 1 + gap}, y[2] = {b.y0 - gap - h, b.y1 + 1 + gap};
+    for (unsigned i = 0; i < 2; i++) {
+        try_at(g, k, x[i], b.y0, best);
+        try_at(g, k, x[i], b.y1 - h + 1, best);
+        try_at(g, k, b.x0, y[i], best);
+        try_at(g, k, b.x1 - w + 1, y[i], best);
+    }
+}
+
+/* At the sides of the fabric, for a stream of the host: as far up as k is, or its neighbors. */
+static void at_sides(Arrange *g, Kernel *k, int32_t y, int32_t n, Best *best)
+{
+    const Machine *m = g->plan->machine;
+    uint32_t w, h;
+    plan_extent(k, &w, &h);
+    int32_t right = (int32_t)(m->width - w), bottom = (int32_t)(m->height - h);
+    const int32_t ys[] = {y, 0, bottom / 2, n, bottom, bottom - n};
+    for (unsigned i = 0; i < sizeof ys / sizeof ys[0]; i++) {
+        try_at(g, k, 0, ys[i], best);
+        try_at(g, k, right, ys[i], best);
+        try_at(g, k, n, ys[i], best);
+        try_at(g, k, right - n, ys[i], best);
+    }
+}
+
+static void candidates(Arrange *g, Kernel *k, int32_t x, int32_t y, Best *best)
+{
+    const Machine *m = g->plan->machine;
+    for (unsigned o = 0; o < 8; o++) {
+        k->turn = o / 2;
+        k->mirror = o % 2;
+        if (m->width * m->height <= SMALL_FABRIC) {
+            for (int32_t j = 0; j < (int32_t)m->height; j++)
+                for (int32_t i = 0; i < (int32_t)m->width; i++)
+                    try_at(g, k, i, j, best);
+            continue;
+        }
+        if (x >= 0)
+            try_at(g, k, x, y, best);
+        for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
+            const Stream *s = stream_at(g, k, i);
+            int32_t other = i < k->n_in ? s->from : s->to, n = (int32_t)g->room[s->id];
+            if (other == PLAN_HOST) {
+                at_sides(g, k, y, n, best);
+            } else if (g->placed[other]) {
+                Box b = plan_box(g->plan->kernels.data[other]);
+                meet(g, k, s, best);
+                beside(g, k, b, 0, best);
+                beside(g, k, b, n, best);
+            }
+        }
+    }
+}
+
+/* ---- holes ---- */
+
+/* What is taken, for the search of holes. */
+static PackRect *obstacles(const Arrange *g, Arena *a, uint32_t *n)
+{
+    PackRect *list = arena_array(a, PackRect, g->n + g->plan->keepouts.n);
+    *n = 0;
+    for (size_t i = 0; i < g->plan->keepouts.n; i++) {
+        const KeepOut *o = &g->plan->keepouts.data[i];
+        list[(*n)++] = (PackRect){(int32_t)o->x, (int32_t)o->y, (int32_t)o->w, (int32_t)o->h};
+    }
+    for (uint32_t k = 0; k < g->n; k++) {
+        if (!g->placed[k])
+            continue;
+        Box b = plan_box(g->plan->kernels.data[k]);
+        list[(*n)++] = (PackRect){b.x0, b.y0, b.x1 - b.x0 + 1, b.y1 - b.y0 + 1};
+    }
+    return list;
+}
+
+/* In the empty rectangles, as near as can be to what it is connected to, or in a corner. */
+static void in_holes(Arrange *g, Kernel *k, Best *best)
+{
+    Arena scratch = {0};
+    const Machine *m = g->plan->machine;
+    uint32_t n, n_holes;
+    const PackRect *fixed = obstacles(g, &scratch, &n);
+    PackRect *holes;
+    n_holes = pack_holes(&scratch, (int32_t)m->width, (int32_t)m->height, fixed, n, &holes);
+    PackTerminal near[KERNEL_MAX_INPUTS + KERNEL_MAX_OUTPUTS];
+    uint32_t n_near = 0;
+    for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
+        const Stream *s = stream_at(g, k, i);
+        int32_t other = i < k->n_in ? s->from : s->to;
+        if (other == PLAN_HOST || !g->placed[other])
+            continue;
+        Box b = plan_box(g->plan->kernels.data[other]);
+        near[n_near++] = (PackTerminal){(b.x0 + b.x1) / 2.0, (b.y0 + b.y1) / 2.0, false, false};
+    }
+    for (unsigned o = 0; o < 8; o++) {
+        k->turn = o / 2;
+        k->mirror = o % 2;
+        uint32_t w, h;
+        plan_extent(k, &w, &h);
+        for (uint32_t i = 0; i < n_holes; i++) {
+            PackRect r = holes[i];
+            if (r.w < (int32_t)w || r.h < (int32_t)h)
+                continue;
+            int32_t x, y;
+            pack_nearest(r, (int32_t)w, (int32_t)h, near, n_near, &x, &y);
+            try_at(g, k, x, y, best);
+            for (unsigned c = 0; c < 4; c++)
+                try_at(g, k, c & 1 ? r.x : r.x + r.w - (int32_t)w,
+                       c & 2 ? r.y : r.y + r.h - (int32_t)h, best);
+        }
+    }
+    arena_free(&scratch);
+}
+
+/* ---- moves ---- */
+
+static void stand(Kernel *k, const Best *b)
+{
+    k->x = b->x;
+    k->y = b->y;
+    k->turn = b->turn;
+    k->mirror = b->mirror;
+}
+
+bool arrange_insert(Arrange *g, const uint32_t *order, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        Kernel *k = g->plan->kernels.data[order[i]];
+        if (g->placed[k->id])
+            continue;
+        Best best = {0};
+        candidates(g, k, -1, 0, &best);
+        if (!best.found || best.cost >= ARRANGE_BAD)
+            in_holes(g, k, &best);
+        if (!best.found)
+            return false;
+        stand(k, &best);
+        arrange_put(g, k);
+    }
+    return true;
+}
+
+void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rounds)
+{
+    bool moved = true;
+    for (unsigned round = 0; round < rounds && moved; round++) {
+        moved = false;
+        for (uint32_t i = 0; i < n; i++) {
+            Kernel *k = g->plan->kernels.data[order[round % 2 ? n - 1 - i : i]];
+            if (g->fixed[k->id])
+                continue;
+            Best now = {true, arrange_cost(g, k), k->x, k->y, k->turn, k->mirror}, best = now;
+            arrange_take(g, k);
+            candidates(g, k, (int32_t)now.x, (int32_t)now.y, &best);
+            stand(k, &best);
+            arrange_put(g, k);
+            moved = moved || best.cost < now.cost;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/arrange.h - kernels on the fabric in their orientations, and what streams between
+ * them would about cost. */
+#ifndef WSEC_PASSES_ARRANGE_H
+#define WSEC_PASSES_ARRANGE_H
+
+#include "passes/sizing.h"
+
+/* An edge of a kernel in some orientation: the cells of the first and the last lane, from the
+ * region's corner. */
+typedef struct EdgeLine {
+    Side travel;
+    uint32_t lanes;
+    int32_t x0, y0, x1, y1;
+    int32_t pitch; /* between neighboring lanes; 0: uneven */
+    bool known;
+} EdgeLine;
+
+typedef struct KernelLines {
+    EdgeLine edge[8][KERNEL_MAX_INPUTS + 1]; /* by orientation; out last */
+} KernelLines;
+
+typedef VEC(uint32_t) IdVec;
+
+/* Where kernels stand is in Kernel: x, y, turn, mirror. */
+typedef struct Arrange {
+    Arena *arena;
+    Plan *plan;
+    uint32_t n;
+    bool *placed, *fixed; /* by kernel; what is fixed is not moved */
+    KernelLines *lines;
+    uint32_t *room; /* by stream: tracks wanted where it turns; more than its lanes are to be
+                       left free in any case */
+    IdVec *bins;    /* kernels by parts of the fabric */
+    uint32_t bins_x, bins_y;
+    uint64_t work; /* candidates looked at */
+} Arrange;
+
+Arrange *arrange_create(Arena *a, Plan *plan);
+const EdgeLine *arrange_line(Arrange *g, const Kernel *k, int input); /* -1: its result's */
+/* Hops, turns and the impossible, all streams of a kernel with ends that are placed; or all. */
+uint64_t arrange_cost(Arrange *g, const Kernel *k);
+uint64_t arrange_total(Arrange *g);
+/* Is there room for the kernel as it stands. */
+bool arrange_free(const Arrange *g, const Kernel *k);
+void arrange_put(Arrange *g, Kernel *k);
+void arrange_take(Arrange *g, Kernel *k);
+/* ends.c: a stream as its ends stand; ARRANGE_BAD and more if it has no way. */
+uint64_t stream_estimate(Arrange *g, const Stream *s);
+
+#define ARRANGE_BAD ((uint64_t)1 << 32)
+
+/* Places all that are not placed, in topological order, each where its streams are shortest;
+ * false if there is no room. */
+bool arrange_insert(Arrange *g, const uint32_t *order, uint32_t n);
+/* Moves kernels while that makes streams shorter, at most so many rounds. */
+void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rounds);
+/* Only turns and mirrors, for kernels whose regions stay. */
+void arrange_orient(Arrange *g, const uint32_t *order, uint32_t n);
+
+#endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/choose.c - the cheapest shapes for all kernels with none slower than T.
+ *
+ * A dynamic program over the tree that first inputs form (a kernel's parent feeds its input
+ * 0), by lanes: exact for chains and trees. Other edges, residuals, are joined in by descent,
+ * kernel by kernel, and then priced into the program at what the far end has chosen, until
+ * nothing gets better. Adapters cost the cores of their strip and are not to be had if they
+ * take longer than T; each is asked for once, by stream class and lanes.
+ * O(shapes + lanes^2) a kernel. */
+#include "passes/sizing.h"
+
+enum { SWEEPS = 4, ROUNDS = 4 };
+
+static uint64_t add_cost(uint64_t a, uint64_t b)
+{
+    return a + b < SIZE_NEVER ? a + b : SIZE_NEVER;
+}
+
+const Shape *sizing_chosen(const Sizing *z, int32_t kernel)
+{
+    const Choice *c = &z->choice[kernel];
+    return &c->class_of->shapes.data[c->chosen];
+}
+
+static uint64_t own_cost(const Sizing *z, const Choice *c, uint32_t shape, uint64_t T)
+{
+    const Shape *s = &c->class_of->shapes.data[shape];
+    if (s->cycles > T || (c->allowed && !c->allowed[shape]))
+        return SIZE_NEVER;
+    if (z->row_height) {
+        bool turned = z->turned[c->kernel->id];
+        uint32_t w = turned ? s->h : s->w, h = turned ? s->w : s->h;
+        return h <= z->row_height ? (uint64_t)w * z->row_height : SIZE_NEVER;
+    }
+    return (uint64_t)s->w * s->h * z->core_price + s->cycles * z->cycles_price;
+}
+
+/* ---- adapters ---- */
+
+Kernel *adapter_kernel(Arena *a, const Stream *s, const Shape *shape)
+{
+    Kernel *k = arena_new(a, Kernel);
+    k->kind = KERNEL_ADAPTER;
+    k->span = s->span;
+    k->result = s->node;
+    k->n_in = k->n_out = 1;
+    k->shape = *shape;
+    return k;
+}
+
+static uint32_t common(uint32_t a, uint32_t b)
+{
+    while (b) {
+        uint32_t t = a % b;
+        a = b;
+        b = t;
+    }
+    return a;
+}
+
+/* What the slowest core of an adapter at least takes: the words of a group, one a cycle. */
+static uint64_t least_cycles(const Protocol *p, uint32_t from, uint32_t to)
+{
+    uint64_t groups = common(from, to), features = (p->features + groups - 1) / groups;
+    return (uint64_t)p->rows * p->cols * ((features * dtype_bytes(p->dtype) + 3) / 4);
+}
+
+static void ask_adapter(Sizing *z, const Stream *s, uint32_t from, uint32_t to, AdapterCell *cell)
+{
+    ArenaMark mark = arena_mark(z->arena);
+    Shape shape = {.lanes_in = from, .lanes_out = to, .split = 1, .segs_out = s->protocol.segs};
+    Protocol in = s->protocol;
+    in.lanes = from;
+    const Machine *m = z->cx->machine;
+    const Kernel *k = adapter_kernel(z->arena, s, &shape);
+    bool good = kernel_shape(z->arena, k, &in, m, &shape) && shape.bytes <= m->sram_bytes &&
+                shape.cycles < UINT32_MAX;
+    cell->cycles = good ? (uint32_t)(shape.cycles ? shape.cycles : 1) : UINT32_MAX;
+    cell->cores = shape.w * shape.h;
+    arena_rewind(z->arena, mark);
+}
+
+/* Lanes at both ends of a stream, by their places in its table. */
+static void end_lanes(const Sizing *z, const Stream *s, uint32_t i, uint32_t j, uint32_t *from,
+                      uint32_t *to)
+{
+    const AdapterTable *t = z->table[s->id];
+    *from = t->from.of[i];
+    *to = t->to.of[j];
+    if (s->from == PLAN_HOST)
+        *from = plan_port_lanes(*to, z->host_lanes);
+    if (s->to == PLAN_HOST)
+        *to = plan_port_lanes(*from, z->host_lanes);
+}
+
+static const AdapterCell *adapter_cell(Sizing *z, const Stream *s, uint32_t i, uint32_t j)
+{
+    uint32_t from, to;
+    AdapterTable *t = z->table[s->id];
+    AdapterCell *cell = &t->cell[(size_t)i * t->to.n + j];
+    if (cell->cycles == 0) {
+        end_lanes(z, s, i, j, &from, &to);
+        ask_adapter(z, s, from, to, cell);
+    }
+    return cell;
+}
+
+static uint64_t edge_cost(Sizing *z, const Stream *s, uint32_t i, uint32_t j, uint64_t T)
+{
+    uint32_t from, to;
+    const AdapterTable *t = z->table[s->id];
+    const AdapterCell *cell = &t->cell[(size_t)i * t->to.n + j];
+    if (cell->cycles == 0) {
+        end_lanes(z, s, i, j, &from, &to);
+        if (from == to)
+            return 0;
+        if (least_cycles(&s->protocol, from, to) > T)
+            return SIZE_NEVER;
+        cell = adapter_cell(z, s, i, j);
+    }
+    if (cell->cycles > T)
+        return SIZE_NEVER;
+    /* One more kernel on the way costs about what receiving and sending its words does. */
+    uint64_t extra = 0;
+    if (z->cycles_price) {
+        end_lanes(z, s, i, j, &from, &to);
+        Protocol p = s->protocol;
+        p.lanes = from;
+        extra = 2ull * protocol_words(&p) * protocol_messages(&p) * z->cycles_price;
+    }
+    return cell->cores * (z->row_height ? 1 : z->core_price) + extra;
+}
+
+/* Place of a kernel's lanes in the tables of its streams. */
+static uint32_t lanes_at(const Choice *c, const Stream *s, bool to, uint32_t shape)
+{
+    bool matrix = c->kernel->kind == KERNEL_MATVEC || c->kernel->kind == KERNEL_CONV;
+    if (!to || (matrix && s->to_input > 0))
+        return c->class_of->out[shape];
+    return c->class_of->in[shape];
+}
+
+/* Cost of a stream with both ends as chosen but for one of them. */
+static uint64_t stream_cost(Sizing *z, const Stream *s, int32_t but, uint32_t shape, uint64_t T)
+{
+    uint32_t i = 0, j = 0;
+    if (s->from != PLAN_HOST) {
+        const Choice *c = &z->choice[s->from];
+        i = lanes_at(c, s, false, s->from == but ? shape : c->chosen);
+    }
+    if (s->to != PLAN_HOST) {
+        const Choice *c = &z->choice[s->to];
+        j = lanes_at(c, s, true, s->to == but ? shape : c->chosen);
+    }
+    return edge_cost(z, s, i, j, T);
+}
+
+/* ---- the program ---- */
+
+/* Cost of what the results feed, for every number of lanes out. */
+static void find_down(Sizing *z, Choice *c, bool joins, uint64_t T)
+{
+    const KernelClass *k = c->class_of;
+    for (uint32_t i = 0; i < k->lanes_out.n; i++) {
+        c->down[i] = 0;
+        for (uint32_t o = 0; o < c->kernel->n_out && c->down[i] < SIZE_NEVER; o++) {
+            const Stream *s = z->plan->streams.data[c->kernel->out[o]];
+            uint64_t least = SIZE_NEVER;
+            if (s->to == PLAN_HOST) {
+                least = edge_cost(z, s, i, 0, T);
+            } else if (s->to_input == 0) {
+                const Choice *to = &z->choice[s->to];
+                for (uint32_t j = 0; j < to->class_of->lanes_in.n; j++) {
+                    if (to->best[j] >= least)
+                        continue;
+                    uint64_t cost = add_cost(to->best[j], edge_cost(z, s, i, j, T));
+                    least = cost < least ? cost : least;
+                }
+            } else {
+                const Choice *to = &z->choice[s->to];
+                least = joins ? edge_cost(z, s, i, lanes_at(to, s, true, to->chosen), T) : 0;
+            }
+            c->down[i] = add_cost(c->down[i], least);
+        }
+    }
+}
+
+/* A shape's cost with all below it, and with second operands as they are now. */
+static uint64_t shape_cost(Sizing *z, const Choice *c, uint32_t shape, bool joins, uint64_t T)
+{
+    uint64_t cost = own_cost(z, c, shape, T);
+    if (cost >= SIZE_NEVER)
+        return cost;
+    cost = add_cost(cost, c->down[c->class_of->out[shape]]);
+    for (uint32_t i = 1; joins && i < c->kernel->n_in; i++)
+        cost = add_cost(cost, stream_cost(z, z->plan->streams.data[c->kernel->in[i]],
+                                          (int32_t)c->kernel->id, shape, T));
+    return cost;
+}
+
+static void choose_tree(Sizing *z, bool joins, uint64_t T)
+{
+    for (uint32_t o = z->n; o-- > 0;) {
+        Choice *c = &z->choice[z->order[o]];
+        const KernelClass *k = c->class_of;
+        find_down(z, c, joins, T);
+        for (uint32_t i = 0; i < k->lanes_in.n; i++)
+            c->best[i] = SIZE_NEVER;
+        for (uint32_t i = 0; i < k->shapes.n; i++) {
+            uint64_t cost = shape_cost(z, c, i, joins, T);
+            if (cost < c->best[k->in[i]])
+                c->best[k->in[i]] = cost;
+        }
+    }
+    for (uint32_t o = 0; o < z->n; o++) {
+        Choice *c = &z->choice[z->order[o]];
+        const Stream *in = z->plan->streams.data[c->kernel->in[0]];
+        uint32_t from = in->from == PLAN_HOST
+                            ? 0
+                            : z->choice[in->from].class_of->out[z->choice[in->from].chosen];
+        const ShapeVec *shapes = &c->class_of->shapes;
+        uint64_t best = UINT64_MAX;
+        uint32_t last = UINT32_MAX;
+        uint64_t edge = 0;
+        for (uint32_t i = 0; i < shapes->n; i++) {
+            uint64_t cost = shape_cost(z, c, i, joins, T);
+            if (cost > best || cost >= SIZE_NEVER)
+                continue;
+            if (c->class_of->in[i] != last) {
+                last = c->class_of->in[i];
+                edge = edge_cost(z, in, from, last, T);
+            }
+            cost = add_cost(cost, edge);
+            if (cost < best ||
+                (cost == best && shapes->data[i].cycles < shapes->data[c->chosen].cycles)) {
+                best = cost;
+                c->chosen = i;
+            }
+        }
+    }
+}
+
+/* Cost of a kernel with a shape, and of all its edges as its neighbors are now. */
+static uint64_t local_cost(Sizing *z, const Choice *c, uint32_t shape, uint64_t T)
+{
+    const Kernel *k = c->kernel;
+    uint64_t cost = own_cost(z, c, shape, T);
+    for (uint32_t i = 0; i < k->n_in + k->n_out && cost < SIZE_NEVER; i++) {
+        uint32_t id = i < k->n_in ? k->in[i] : k->out[i - k->n_in];
+        cost = add_cost(cost, stream_cost(z, z->plan->streams.data[id], (int32_t)k->id, shape, T));
+    }
+    return cost;
+}
+
+static void descend(Sizing *z, uint64_t T)
+{
+    for (unsigned sweep = 0, moved = 1; sweep < SWEEPS && moved; sweep++) {
+        moved = 0;
+        for (uint32_t k = 0; k < z->n; k++) {
+            Choice *c = &z->choice[k];
+            if (!c->joins)
+                continue;
+            uint64_t best = local_cost(z, c, c->chosen, T);
+            for (uint32_t i = 0; i < c->class_of->shapes.n; i++) {
+                uint64_t cost = local_cost(z, c, i, T);
+                if (cost < best) {
+                    best = cost;
+                    c->chosen = i;
+                    moved = 1;
+                }
+            }
+        }
+    }
+}
+
+/* The whole choice: its cost, and the sums of cores and cycles. */
+static uint64_t total(Sizing *z, uint64_t T, uint64_t *cores)
+{
+    uint64_t cost = 0;
+    *cores = z->sum = 0;
+    for (uint32_t k = 0; k < z->n; k++) {
+        const Shape *s = sizing_chosen(z, (int32_t)k);
+        cost = add_cost(cost, own_cost(z, &z->choice[k], z->choice[k].chosen, T));
+        *cores += (uint64_t)s->w * s->h;
+        z->sum += s->cycles;
+    }
+    for (size_t i = 0; i < z->n_streams; i++) {
+        const Stream *s = z->plan->streams.data[i];
+        Shape strip;
+        cost = add_cost(cost, stream_cost(z, s, INT32_MIN, 0, T));
+        if (!sizing_adapter(z, s, &strip))
+            continue;
+        uint32_t at = 0, to = 0;
+        if (s->from != PLAN_HOST)
+            at = lanes_at(&z->choice[s->from], s, false, z->choice[s->from].chosen);
+        if (s->to != PLAN_HOST)
+            to = lanes_at(&z->choice[s->to], s, true, z->choice[s->to].chosen);
+        const AdapterCell *cell = adapter_cell(z, s, at, to);
+        *cores += cell->cores;
+        z->sum += cell->cycles;
+    }
+    return cost;
+}
+
+uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores)
+{
+    uint64_t best = SIZE_NEVER, unused;
+    bool joins = false;
+    sizing_bare(z->plan);
+    if (!cores)
+        cores = &unused;
+    for (uint32_t k = 0; k < z->n; k++)
+        joins = joins || z->choice[k].joins;
+    for (unsigned round = 0; round < (joins ? ROUNDS : 1); round++) {
+        choose_tree(z, round > 0, T);
+        if (joins)
+            descend(z, T);
+        uint64_t cost = total(z, T, cores);
+        if (round > 0 && cost >= best)
+            break;
+        best = cost;
+        for (uint32_t k = 0; k < z->n; k++)
+            z->choice[k].kept = z->choice[k].chosen;
+    }
+    for (uint32_t k = 0; k < z->n; k++)
+        z->choice[k].chosen = z->choice[k].kept;
+    if (joins)
+        total(z, T, cores);
+    return best;
+}
+
+bool sizing_adapter(const Sizing *z, const Stream *s, Shape *shape)
+{
+    uint32_t from = 0, to = 0;
+    if (s->from != PLAN_HOST)
+        from = sizing_chosen(z, s->from)->lanes_out;
+    if (s->to != PLAN_HOST)
+        to = plan_lanes_needed(z->choice[s->to].kernel, s->to_input, sizing_chosen(z, s->to));
+    if (s->from == PLAN_HOST)
+        from = plan_port_lanes(to, z->host_lanes);
+    if (s->to == PLAN_HOST)
+        to = plan_port_lanes(from, z->host_lanes);
+    *shape = (Shape){.lanes_in = from, .lanes_out = to, .split = 1, .segs_out = s->protocol.segs};
+    return from != to;
+}
+
+uint64_t sizing_slowest(const Sizing *z, const Kernel **which)
+{
+    uint64_t worst = 0;
+    for (uint32_t k = 0; k < z->n; k++) {
+        if (sizing_chosen(z, (int32_t)k)->cycles > worst) {
+            worst = sizing_chosen(z, (int32_t)k)->cycles;
+            *which = z->choice[k].kernel;
+        }
+    }
+    return worst;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/sizing.h - what the parts of sizing share, and what placement asks of it.
+ *
+ * Kernels that cost the same whatever their weights form a class: its shapes are found once.
+ * Streams between the same classes share a table of adapters, filled as it is asked. */
+#ifndef WSEC_PASSES_SIZING_H
+#define WSEC_PASSES_SIZING_H
+
+#include "passes/planner.h"
+
+#define SIZE_NEVER (UINT64_MAX / 8) /* a cost that cannot be had */
+
+typedef struct LaneSet {
+    uint32_t n;
+    const uint32_t *of; /* ascending */
+} LaneSet;
+
+typedef struct KernelClass {
+    const char *key;    /* all that its shapes depend on */
+    ShapeVec shapes;    /* that fit the fabric; all with segments as its streams have them */
+    uint32_t *in, *out; /* by shape: places of its lanes in the sets below */
+    LaneSet lanes_in, lanes_out;
+    Protocol protocol[KERNEL_MAX_INPUTS];
+    Shape nearest; /* if there are none */
+    bool any;      /* if there are none: some would be there on a wider fabric */
+    bool fine;     /* with all cuts, not the usual steps only */
+    uint32_t id;
+} KernelClass;
+
+typedef struct AdapterCell {
+    uint32_t cycles, cores; /* cycles 0: not asked yet; UINT32_MAX: not to be built */
+} AdapterCell;
+
+typedef struct AdapterTable {
+    const char *key;
+    LaneSet from, to; /* one entry, 0, for the host */
+    AdapterCell *cell;
+} AdapterTable;
+
+typedef struct Choice {
+    Kernel *kernel;
+    KernelClass *class_of;
+    const uint8_t *allowed; /* by shape; NULL: all */
+    uint32_t chosen, kept;
+    bool joins;     /* has an edge outside of the tree of first inputs */
+    uint64_t *down; /* cost of what its results feed, by lanes out */
+    uint64_t *best; /* of itself and that, by lanes in */
+} Choice;
+
+typedef struct Sizing {
+    PassContext *cx;
+    Arena *arena;
+    Plan *plan;
+    uint32_t n;      /* kernels, without adapters */
+    Choice *choice;  /* by kernel */
+    uint32_t *order; /* topological */
+    uint32_t *segs;  /* by stream */
+    VEC(KernelClass *) classes;
+    VEC(AdapterTable *) tables;
+    AdapterTable **table; /* by stream */
+    size_t n_streams;     /* without those of adapters */
+    uint32_t host_lanes;
+    uint64_t host_cycles;
+    /* The cost of a choice: cores and cycles at these prices; with a row height, the columns
+     * that kernels take of rows of that height, times the height. */
+    uint64_t cycles_price, core_price;
+    uint32_t row_height;
+    const bool *turned; /* by kernel, in rows */
+    uint64_t sum;       /* cycles of all kernels and adapters of the last choice */
+} Sizing;
+
+/* classes.c: false if some kernel has no shape, which is reported. */
+bool sizing_classes(Sizing *z, bool report);
+/* All cuts of matrix kernels, for shapes of about `cycles`. */
+void sizing_refine(Sizing *z, uint64_t cycles);
+void sizing_tables(Sizing *z);
+
+/* choose.c: the cheapest choice with no kernel or adapter slower than T; its cost, or
+ * SIZE_NEVER. Cores of the choice in any case in *cores. */
+uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores);
+const Shape *sizing_chosen(const Sizing *z, int32_t kernel);
+uint64_t sizing_slowest(const Sizing *z, const Kernel **which);
+/* The strip that a stream needs as its ends are chosen; false if none. */
+bool sizing_adapter(const Sizing *z, const Stream *s, Shape *shape);
+
+/* size.c */
+void sizing_bare(Plan *plan); /* takes adapters out; choices are made without */
+Sizing *sizing_create(PassContext *cx, bool report);
+/* By the objective, with at most so many cores. */
+bool sizing_fit(Sizing *z, uint64_t budget);
+Kernel *adapter_kernel(Arena *a, const Stream *s, const Shape *shape);
+/* Ascending times of all shapes, without repetitions. */
+uint64_t *sizing_times(Sizing *z, Arena *a, size_t *n);
+/* Writes the choice into the plan and puts adapters in; takes earlier ones out first. */
+void sizing_apply(Sizing *z);
+void sizing_explain(Sizing *z);
+
+#endif
