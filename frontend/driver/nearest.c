@@ -18,10 +18,11 @@ static const Span nowhere = {0};
 
 enum {
     MOST_PLANNINGS = 32,
-    LEAST_PLANNINGS = 16,
-    WORK = 1500,          // of all plannings, in units of about 2 ms
-    FEATURES_A_UNIT = 17, // 2^17 weights cost a unit of sizing
-    MOST_UNITS = 128,     // of a kernel
+    LEAST_PLANNINGS = 3,
+    WORK = 8000,          // of all plannings, in units of about a millisecond
+    PLACING = 10,         // units of a kernel, and of its shapes:
+    FEATURES_A_UNIT = 17, // a unit is so many bits of its weights' number,
+    MOST_UNITS = 128,     // and no more than these
     FAR = 3,              // steps of the first round, each fourfold
     MOST_PARAMS = 6,
     MOST_DROPS = 8, // constraints of a kind
@@ -47,7 +48,6 @@ typedef struct Change {
     uint64_t bad, good; // nearest known not to fit; nearest planned, 0: none
     uint64_t cycles;    // of that plan
     uint32_t cores;
-    bool started; // the first round is through
 } Change;
 
 typedef struct Nearest {
@@ -228,17 +228,12 @@ static uint64_t distance(const Change *c)
 static void step_away(Nearest *n, Change *c)
 {
     bool up = c->far > c->now;
-    c->started = true;
-    if (c->kind == CHANGE_MAX_CORES) { // all of them, or it is something else
-        plan_with(n, c, c->far);
-        return;
-    }
-    uint64_t value = c->now;
-    for (unsigned i = 0; i < FAR && value != c->far && n->left && !c->good; i++) {
-        value = up ? (value ? value * 4 : c->far) : value / 4;
-        value = up ? (value < c->far ? value : c->far) : value > c->far ? value : c->far;
+    uint64_t value = up ? c->bad * 4 : c->bad / 4;
+    value = up ? (value < c->far ? value : c->far) : value > c->far ? value : c->far;
+    if (c->kind == CHANGE_MAX_CORES || c->now == 0) // all of it, or it is something else
+        value = c->far;
+    if (!c->good && c->bad != c->far)
         plan_with(n, c, value);
-    }
 }
 
 static bool refinable(const Change *c)
@@ -260,7 +255,7 @@ static uint64_t square_root(uint64_t v)
 static void refine(Nearest *n, Change *c)
 {
     uint64_t lo = c->bad < c->good ? c->bad : c->good, hi = lo + distance(c);
-    uint64_t mid = square_root(lo * hi);
+    uint64_t mid = hi >> 31 ? lo + (hi - lo) / 2 : square_root(lo * hi);
     if (c->kind == CHANGE_MAX_CORES && c->cores < mid)
         mid = c->cores; // it did not need more
     mid = mid / c->grain * c->grain;
@@ -324,7 +319,7 @@ static unsigned plannings(const Plan *plan)
             continue;
         uint64_t in = (uint64_t)type_features(&plan->streams.data[k->in[0]]->node->type);
         uint64_t size = in * (uint64_t)type_features(&k->result->type) >> FEATURES_A_UNIT;
-        units += 1 + (size < MOST_UNITS ? size : MOST_UNITS);
+        units += PLACING + (size < MOST_UNITS ? size : MOST_UNITS);
     }
     uint64_t n = WORK / units;
     return n < LEAST_PLANNINGS  ? LEAST_PLANNINGS
@@ -350,8 +345,9 @@ void driver_nearest(Diag *d, const PassContext *failed, const Define *defines, s
                     n_defines, &n.params);
     diag_finish(&quiet);
     find_changes(&n);
-    for (size_t i = 0; i < n.changes.n && n.left; i++)
-        step_away(&n, &n.changes.data[i]);
+    for (unsigned step = 0; step < FAR; step++)
+        for (size_t i = 0; i < n.changes.n && n.left; i++)
+            step_away(&n, &n.changes.data[i]);
     for (bool more = true; more && n.left;) {
         more = false;
         for (size_t i = 0; i < n.changes.n && n.left; i++) {
