@@ -5,8 +5,9 @@
 // by one also those whose streams found no way, then all by the same distance, then each by
 // itself. A place is a corner beside something that is
 // there already (as in bottom-left packing), or beside the tracks of a bundle along it, judged by
-// the distance to the kernels its streams come from and go to; the router decides. What is tried
-// grows from tight to roomy and from the best place to others, so the first plan that routes
+// the distance to the kernels its streams come from and go to; the router decides, asked for ways
+// in closed form first, one stream after the other, and for all it can do where that fails. What is
+// tried grows from tight to roomy and from the best place to others, so the first plan that routes
 // moves little. Each try costs kernels times (lines x lines of places) and one routing.
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,14 @@
 #include "passes/planner.h"
 
 enum {
-    MAX_LINES = 48,
-    N_ROOMS = 6,
-    RANKS = 6,
-    APART = 4,
-    MAX_SHIFTS = 40,
-    LIMIT_STEPS = 3,
-    MORE = 4
+    MAX_LINES = 48,  /* candidates for a coordinate */
+    N_ROOMS = 6,     /* widths of free space around a kernel that are tried, */
+    RANKS = 6,       /* and places for each, */
+    APART = 4,       /* so far from each other at least */
+    MAX_SHIFTS = 40, /* distances for all kernels together */
+    LIMIT_STEPS = 3, /* of plan_link_limit() */
+    MORE = 4,        /* kernels that may move besides those that must */
+    TURNS = 3,       /* orders of streams */
 };
 
 typedef struct Relink {
@@ -32,6 +34,7 @@ typedef struct Relink {
     bool *stays;     /* by kernel: not to be moved */
     uint32_t *blame; /* by kernel: tries in which one of its streams had no way */
     bool overload;   /* a way was refused for its load: a higher limit may help */
+    bool thorough;   /* all of the router */
     Router *router;
     unsigned tries, routed; /* placements looked for, and found: then the router was asked */
 } Relink;
@@ -215,10 +218,43 @@ static bool place_one(Relink *r, Kernel *k, int32_t room, unsigned rank)
     return true;
 }
 
+/* Streams one after the other, those of the host first; one without a way goes to the front. */
+static bool route_in_turn(Relink *r, uint64_t limit)
+{
+    Plan *plan = r->plan;
+    size_t n = plan->streams.n, done = 0, k = 0;
+    Stream **order = arena_array(&r->scratch, Stream *, n + 1);
+    for (int host = 1; host >= 0; host--)
+        for (size_t i = 0; i < n; i++)
+            if ((plan->streams.data[i]->from == PLAN_HOST ||
+                 plan->streams.data[i]->to == PLAN_HOST) == host)
+                order[k++] = plan->streams.data[i];
+    for (unsigned turn = 0; turn < TURNS && done < n; turn++) {
+        r->router = router_create(plan->arena, plan, limit);
+        for (size_t i = 0; i < plan->kernels.n; i++)
+            router_add_kernel(r->router, plan->kernels.data[i]);
+        bool found = true;
+        for (done = 0; done < n && found; done += found) {
+            uint32_t cost;
+            found = false;
+            for (unsigned effort = 0; effort <= 2 && !found; effort++)
+                found = router_add_stream(r->router, order[done], effort, &cost);
+        }
+        if (done == n)
+            break;
+        Stream *first = order[done];
+        memmove(order + 1, order, done * sizeof *order);
+        order[0] = first;
+    }
+    return done == n;
+}
+
 static bool route(Relink *r, unsigned step)
 {
+    uint64_t limit = plan_link_limit(r->plan, step);
     r->routed++;
-    if (plan_route(r->plan, r->plan->arena, plan_link_limit(r->plan, step), &r->router))
+    if (r->thorough ? plan_route(r->plan, r->plan->arena, limit, &r->router)
+                    : route_in_turn(r, limit))
         return true;
     const RouteFailure *f = &r->router->failure;
     r->overload = r->overload || f->no_link > 0;
@@ -242,7 +278,7 @@ static bool try_moves(Relink *r, unsigned step)
             lanes = plan->streams.data[i]->protocol.lanes;
     const int32_t rooms[N_ROOMS] = {
         0, 1, 3, (int32_t)lanes / 2, (int32_t)lanes, 2 * (int32_t)lanes};
-    for (unsigned t = 0; t < N_ROOMS * RANKS; t++) {
+    for (unsigned t = 0; t < N_ROOMS * (r->thorough ? 1 : RANKS); t++) {
         int32_t room = rooms[t % N_ROOMS];
         bool good = true, moves = false;
         for (uint32_t i = 0; i < n; i++) {
@@ -293,7 +329,7 @@ static bool try_shift(Relink *r, unsigned step)
             spots[n++] = (Spot){(uint64_t)abs(dx) + (uint64_t)abs(dy), dx, dy};
     }
     qsort(spots, n, sizeof *spots, by_cost);
-    for (size_t t = 0; t < n && t < MAX_SHIFTS; t++) {
+    for (size_t t = 0; t < n && t < (r->thorough ? N_ROOMS : MAX_SHIFTS); t++) {
         for (size_t k = 0; k < plan->kernels.n; k++) {
             plan->kernels.data[k]->x = (uint32_t)(r->old[k].x0 + spots[t].x);
             plan->kernels.data[k]->y = (uint32_t)(r->old[k].y0 + spots[t].y);
@@ -305,12 +341,15 @@ static bool try_shift(Relink *r, unsigned step)
     return false;
 }
 
-static bool try_limits(Relink *r, bool (*attempt)(Relink *r, unsigned step))
+static bool try_all(Relink *r, bool (*attempt)(Relink *r, unsigned step))
 {
-    r->overload = false;
-    for (unsigned step = 0; step < LIMIT_STEPS && (step == 0 || r->overload); step++)
-        if (attempt(r, step))
-            return true;
+    for (int thorough = 0; thorough < 2; thorough++) {
+        r->thorough = thorough;
+        r->overload = false;
+        for (unsigned step = 0; step < LIMIT_STEPS && (step == 0 || r->overload); step++)
+            if (attempt(r, step))
+                return true;
+    }
     return false;
 }
 
@@ -331,15 +370,15 @@ static bool free_one(Relink *r)
 static bool search(Relink *r)
 {
     for (unsigned more = 0; more <= MORE; more++) {
-        if (try_limits(r, try_moves))
+        if (try_all(r, try_moves))
             return true;
         if (!free_one(r))
             break;
     }
-    if (try_limits(r, try_shift))
+    if (try_all(r, try_shift))
         return true;
     memset(r->stays, 0, r->plan->kernels.n * sizeof *r->stays);
-    return try_limits(r, try_moves);
+    return try_all(r, try_moves);
 }
 
 static bool explain(Diag *d, const Relink *r)
