@@ -313,7 +313,9 @@ void picture_begin(Picture *v, Text *t, const Plan *p, const char *what)
     v->panel_x = MARGIN + w * v->scale + MARGIN + 16;
     v->panel_y = HEAD + 14;
     v->height = HEAD + h * v->scale + 2 * MARGIN;
-    v->height = v->height < 720 ? 720 : v->height;
+    size_t listed = p->kernels.n + p->streams.n; /* where they are few, the panel has them all */
+    double panel = HEAD + OVERVIEW + (double)((listed > FEW ? 0 : listed) + 20) * LINE_HEIGHT;
+    v->height = v->height < panel ? panel : v->height;
     double width = v->panel_x + PANEL_WIDTH + 24;
     const Machine *m = p->machine;
     text_printf(t,
@@ -361,6 +363,22 @@ const char *picture_kernel_title(Picture *v, const Kernel *k)
                         k->shape.lanes_out, k->shape.cycles, k->shape.bytes);
 }
 
+/* A ring around the slowest kernel where its border alone would not be seen. */
+static void ring_slowest(Picture *v)
+{
+    const double least = 34;
+    if (!v->slowest)
+        return;
+    Box b = plan_box(v->slowest);
+    double w = (b.x1 - b.x0 + 1) * v->scale, h = (b.y1 - b.y0 + 1) * v->scale;
+    if (w < least || h < least)
+        text_printf(v->t,
+                    "<ellipse cx=\"%.1f\" cy=\"%.1f\" rx=\"%.1f\" ry=\"%.1f\" fill=\"none\" "
+                    "stroke=\"#c00000\" stroke-width=\"2\"/>\n",
+                    picture_x(v, b.x0) + w / 2, picture_y(v, b.y0) + h / 2, w * 0.5 + 12,
+                    h * 0.5 + 12);
+}
+
 void picture_kernels(Picture *v, KernelStyle style)
 {
     for (size_t i = 0; i < v->p->kernels.n; i++) {
@@ -385,6 +403,8 @@ void picture_kernels(Picture *v, KernelStyle style)
         text_add(v->t, "</title></rect>\n");
         arena_rewind(&v->arena, mark);
     }
+    if (style == KERNELS_COLORED && v->p->kernels.n > FEW)
+        ring_slowest(v);
 }
 
 typedef struct Lettering {
@@ -394,11 +414,11 @@ typedef struct Lettering {
     bool turned;
 } Lettering;
 
-/* The last part of a dotted name, where the whole one would be small. */
-static const char *short_name(const char *name)
+/* Without the part before the first dot; NULL if there is none. */
+static const char *shorter(const char *name)
 {
-    const char *dot = strrchr(name, '.');
-    return dot && dot[1] ? dot + 1 : name;
+    const char *dot = strchr(name, '.');
+    return dot && dot[1] ? dot + 1 : NULL;
 }
 
 static double letters_for(const char *s, unsigned lines, double along, double across)
@@ -412,24 +432,85 @@ static Lettering letter(Picture *v, const Kernel *k, double w, double h)
 {
     Lettering l = {.turned = h > 1.6 * w};
     double along = l.turned ? h : w, across = l.turned ? w : h;
-    const char *names[2] = {k->name, short_name(k->name)};
     uint32_t columns, rows;
     plan_extent(k, &columns, &rows);
     const char *facts =
         arena_printf(&v->arena, "%u x %u, %" PRIu64 " cycles", columns, rows, k->shape.cycles);
-    bool dotted = names[0] != names[1];
-    for (unsigned i = 0; i < 2; i++) {
-        double least = i == 0 && dotted ? COMFORTABLE_LETTERS : LEAST_LETTERS;
-        double one = letters_for(names[i], 1, along, across);
-        double two = letters_for(names[i], 2, along, across);
+    for (const char *name = k->name; name; name = shorter(name)) {
+        double least = shorter(name) ? COMFORTABLE_LETTERS : LEAST_LETTERS;
+        double one = letters_for(name, 1, along, across);
+        double two = letters_for(name, 2, along, across);
         double second = letters_for(facts, 2, along, across) / 0.86;
         second = second < two ? second : two;
         if (second >= COMFORTABLE_LETTERS)
-            return (Lettering){{names[i], facts}, 2, second, l.turned};
+            return (Lettering){{name, facts}, 2, second, l.turned};
         if (one >= least)
-            return (Lettering){{names[i], NULL}, 1, one, l.turned};
+            return (Lettering){{name, NULL}, 1, one, l.turned};
     }
     return l;
+}
+
+/* Half of what the text takes, across and down. */
+static void half_extent(const Lettering *l, double *hw, double *hh)
+{
+    double tall = l->size * 1.3 * l->n / 2, longest = 0;
+    for (unsigned j = 0; j < l->n; j++) {
+        double one = picture_width_of(l->lines[j], j ? l->size * 0.86 : l->size) / 2;
+        longest = one > longest ? one : longest;
+    }
+    *hw = l->turned ? tall : longest;
+    *hh = l->turned ? longest : tall;
+}
+
+static double overlap(Rect a, Rect b)
+{
+    double w = (a.x1 < b.x1 ? a.x1 : b.x1) - (a.x0 > b.x0 ? a.x0 : b.x0);
+    double h = (a.y1 < b.y1 ? a.y1 : b.y1) - (a.y0 > b.y0 ? a.y0 : b.y0);
+    return w > 0 && h > 0 ? w * h : 0;
+}
+
+/* Where in the kernel's box the text covers the least of n lines; the middle if it does not
+ * matter. How much that is. */
+static double free_place(Rect box, const Rect *lines, size_t n, const Lettering *l, Rect *place)
+{
+    static const double tries[] = {0.5, 0.3, 0.7, 0.0, 1.0};
+    enum { N = sizeof tries / sizeof tries[0] };
+    double best = -1, hw, hh;
+    half_extent(l, &hw, &hh);
+    for (unsigned i = 0; i < N * N && best != 0; i++) {
+        double w = box.x1 - box.x0 - 2 * hw - 4, h = box.y1 - box.y0 - 2 * hh - 4, covers = 0;
+        double cx = box.x0 + 2 + hw + (w > 0 ? w * tries[i / N] : w / 2);
+        double cy = box.y0 + 2 + hh + (h > 0 ? h * tries[i % N] : h / 2);
+        Rect r = {cx - hw, cy - hh, cx + hw, cy + hh};
+        for (size_t k = 0; k < n; k++)
+            covers += overlap(r, lines[k]);
+        if (best < 0 || covers < best - 0.5) {
+            best = covers;
+            *place = r;
+        }
+    }
+    return best;
+}
+
+/* Without the second line if only so there is nothing below it. */
+static void place_label(Picture *v, Rect box, Lettering *l, Rect *place)
+{
+    ArenaMark mark = arena_mark(&v->arena);
+    Rect *lines = arena_array(&v->arena, Rect, v->lines.n);
+    size_t n = 0;
+    for (size_t i = 0; i < v->lines.n; i++)
+        if (overlap(box, v->lines.data[i]) > 0)
+            lines[n++] = v->lines.data[i];
+    double covers = free_place(box, lines, n, l, place);
+    Lettering one = *l;
+    Rect other;
+    one.n = 1;
+    if (covers > 0 && l->n > 1 && free_place(box, lines, n, &one, &other) < covers / 3) {
+        *l = one;
+        *place = other;
+    }
+    arena_rewind(&v->arena, mark);
+    vec_push(&v->arena, &v->full, *place);
 }
 
 /* Beside a kernel that is too small for its name, where no other text or kernel is. */
@@ -469,21 +550,17 @@ void picture_kernel_labels(Picture *v)
         const Kernel *k = v->p->kernels.data[i];
         Box b = plan_box(k);
         double w = (b.x1 - b.x0 + 1) * v->scale, h = (b.y1 - b.y0 + 1) * v->scale;
-        double cx = picture_x(v, b.x0) + w / 2, cy = picture_y(v, b.y0) + h / 2;
+        Rect box = {picture_x(v, b.x0), picture_y(v, b.y0), picture_x(v, b.x1 + 1),
+                    picture_y(v, b.y1 + 1)};
+        Rect place;
         Lettering l = letter(v, k, w, h);
         if (!l.n) {
             small[n_small++] = k;
             continue;
         }
-        double longest = 0, tall = l.size * 1.3 * l.n / 2;
-        for (unsigned j = 0; j < l.n; j++) {
-            double long_one = picture_width_of(l.lines[j], l.size) / 2;
-            longest = long_one > longest ? long_one : longest;
-        }
-        double hw = l.turned ? tall : longest, hh = l.turned ? longest : tall;
-        picture_room(v, (Rect){cx - hw, cy - hh, cx + hw, cy + hh});
-        text_printf(v->t, "<g transform=\"translate(%.1f %.1f)%s\">", cx, cy,
-                    l.turned ? " rotate(-90)" : "");
+        place_label(v, box, &l, &place);
+        text_printf(v->t, "<g transform=\"translate(%.1f %.1f)%s\">", (place.x0 + place.x1) / 2,
+                    (place.y0 + place.y1) / 2, l.turned ? " rotate(-90)" : "");
         for (unsigned j = 0; j < l.n; j++)
             picture_text(v, 0, ((double)j - (l.n - 1) / 2.0) * l.size * 1.25 + l.size * 0.35,
                          j ? l.size * 0.86 : l.size, "", l.lines[j]);

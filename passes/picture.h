@@ -28,6 +28,7 @@ typedef struct Picture {
     uint64_t target;
     const Kernel *slowest;
     VEC(Rect) full;          /* where there is text already */
+    VEC(Rect) lines;         /* what texts had better not stand on */
     double panel_x, panel_y; /* where the panel goes on */
     double height;
 } Picture;

@@ -11,7 +11,7 @@
 
 enum { SHADED = 24, MANY_PORTS = 48 }; /* streams whose lanes are shaded; ports drawn each */
 
-static const double WIDEST_STROKE = 9, THINNEST_STROKE = 0.9;
+static const double WIDEST_STROKE = 9, WIDEST_OF_MANY = 3.5, THINNEST_STROKE = 0.9;
 
 /* Streams by their number: neighbors differ clearly. */
 static const char *const stream_ink[] = {"#c0392b", "#1f618d", "#b9770e", "#6c3483",
@@ -36,7 +36,8 @@ static uint32_t most_lanes(const Plan *p)
 static double stroke_of(const Picture *v, const Stream *s)
 {
     double most = most_lanes(v->p) * v->scale;
-    most = most > WIDEST_STROKE ? WIDEST_STROKE : most;
+    double limit = v->p->streams.n > FEW ? WIDEST_OF_MANY : WIDEST_STROKE;
+    most = most > limit ? limit : most;
     double w = most * s->protocol.lanes / most_lanes(v->p);
     return w < THINNEST_STROKE ? THINNEST_STROKE : w;
 }
@@ -95,9 +96,19 @@ static void stream_title(Picture *v, const Stream *s)
                 p->lanes, s->color, stream_words(s), s->slots, protocol_words(p));
 }
 
+static void keep_text_off(Picture *v, double (*at)[2], unsigned n, double half)
+{
+    for (unsigned i = 1; i < n; i++) {
+        double x0 = picture_x(v, at[i - 1][0]), x1 = picture_x(v, at[i][0]);
+        double y0 = picture_y(v, at[i - 1][1]), y1 = picture_y(v, at[i][1]);
+        Rect r = {(x0 < x1 ? x0 : x1) - half, (y0 < y1 ? y0 : y1) - half,
+                  (x0 < x1 ? x1 : x0) + half, (y0 < y1 ? y1 : y0) + half};
+        vec_push(&v->arena, &v->lines, r);
+    }
+}
+
 static void draw_stream(Picture *v, const Stream *s)
 {
-    ArenaMark mark = arena_mark(&v->arena);
     double(*at)[2] = arena_alloc(&v->arena, s->n_segments + 3, sizeof *at, alignof(double));
     uint32_t lanes = s->protocol.lanes;
     bool few = v->p->streams.n <= FEW;
@@ -112,12 +123,14 @@ static void draw_stream(Picture *v, const Stream *s)
         text_add(v->t, "Z\"/>\n");
     }
     unsigned n = lane_points(v, s, (lanes - 1) / 2, at);
-    double width = stroke_of(v, s), head = width * 1.5 < 4 ? 4 : width * 1.5;
+    double width = stroke_of(v, s), head = few ? width * 1.5 : width * 1.3;
+    head = head < 3 ? 3 : head;
     text_printf(v->t,
                 "<path fill=\"none\" stroke=\"%s\" stroke-opacity=\"0.8\" stroke-width=\"%.1f\" "
                 "stroke-linejoin=\"round\" d=\"",
                 ink(s), width);
     draw_points(v, at, n, false, false);
+    keep_text_off(v, at, n, width / 2 + 1);
     Side d = last_travel(v, s);
     double x = picture_x(v, at[n - 1][0]), y = picture_y(v, at[n - 1][1]);
     double dx = side_dx(d) * head, dy = side_dy(d) * head;
@@ -129,7 +142,6 @@ static void draw_stream(Picture *v, const Stream *s)
                     "stroke-width=\"1.4\"/>",
                     x - dx * 0.9, y - dy * 0.9, ink(s));
     text_add(v->t, "</g>\n");
-    arena_rewind(&v->arena, mark);
 }
 
 /* The number of lanes on the longest straight part that has room for it. */

@@ -74,18 +74,24 @@ static size_t collect(Picture *v, HotBox **result)
     return n;
 }
 
-static void draw_box(Picture *v, const HotBox *h)
+/* They come sorted, so those of a color are a group. */
+static void draw_boxes(Picture *v, const HotBox *hot, size_t n)
 {
-    Box b = h->box;
-    double w = (b.x1 - b.x0 + 1) * v->scale, t = (b.y1 - b.y0 + 1) * v->scale;
-    text_printf(v->t,
-                "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" "
-                "fill-opacity=\"0.85\"><title>",
-                picture_x(v, b.x0), picture_y(v, b.y0), w < 1.4 ? 1.4 : w, t < 1.4 ? 1.4 : t,
-                heat[heat_of(v, h->words)].fill);
-    picture_escaped(v, h->what);
-    text_printf(v->t, ", going %s: up to %" PRIu64 " of %" PRIu64 " words</title></rect>\n",
-                going[h->side], h->words, v->target);
+    for (size_t i = 0; i < n; i++) {
+        const HotBox *h = &hot[i];
+        unsigned level = heat_of(v, h->words);
+        Box b = h->box;
+        double w = (b.x1 - b.x0 + 1) * v->scale, t = (b.y1 - b.y0 + 1) * v->scale;
+        if (i == 0 || heat_of(v, hot[i - 1].words) != level)
+            text_printf(v->t, "%s<g fill=\"%s\" fill-opacity=\"0.85\">\n", i ? "</g>\n" : "",
+                        heat[level].fill);
+        text_printf(v->t, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>",
+                    picture_x(v, b.x0), picture_y(v, b.y0), w < 1.4 ? 1.4 : w, t < 1.4 ? 1.4 : t);
+        picture_escaped(v, h->what);
+        text_printf(v->t, ", %s: %" PRIu64 " words</title></rect>\n", going[h->side], h->words);
+    }
+    if (n)
+        text_add(v->t, "</g>\n");
 }
 
 static const char *share(Picture *v, uint64_t words)
@@ -106,21 +112,24 @@ static void mark_hottest(Picture *v, const HotBox *h)
     const char *s = arena_printf(&v->arena, "hottest: %s", share(v, h->words));
     double tw = picture_width_of(s, 13) + 6;
     double left = picture_x(v, v->used.x0), right = v->panel_x - 10 - tw;
-    const Rect tries[] = {{x, y - 20, x + tw, y - 2},
-                          {x, y + t + 2, x + tw, y + t + 20},
-                          {x + w + 3, y + t / 2 - 9, x + w + 3 + tw, y + t / 2 + 9},
-                          {x - tw - 3, y + t / 2 - 9, x - 3, y + t / 2 + 9}};
-    for (unsigned i = 0; i < sizeof tries / sizeof tries[0]; i++) {
-        Rect r = tries[i];
-        double move = r.x0 > right ? right - r.x0 : r.x0 < left ? left - r.x0 : 0;
-        r.x0 += i < 2 ? move : 0;
-        r.x1 += i < 2 ? move : 0;
-        if (r.x0 < left || r.x1 > right + tw || !picture_room(v, r))
+    /* Around it, farther and farther, until there is room. */
+    static const int ways[][2] = {{0, -1}, {0, 1},   {1, 0}, {-1, 0},
+                                  {1, -1}, {-1, -1}, {1, 1}, {-1, 1}};
+    for (unsigned i = 0; i < 8 * 12; i++) {
+        double far = 4 + 18.0 * (i / 8), mx = x + w / 2, my = y + t / 2;
+        double cx = mx + ways[i % 8][0] * (w / 2 + tw / 2 + far);
+        double cy = my + ways[i % 8][1] * (t / 2 + 9 + far);
+        cx = cx < left + tw / 2 ? left + tw / 2 : cx > right + tw / 2 ? right + tw / 2 : cx;
+        Rect r = {cx - tw / 2, cy - 9, cx + tw / 2, cy + 9};
+        bool covers = r.x0 < x + w && r.x1 > x && r.y0 < y + t && r.y1 > y;
+        if (covers || r.y0 < HEAD || r.y1 > v->height || !picture_room(v, r))
             continue;
         text_printf(v->t,
+                    "<path stroke=\"#0038b8\" stroke-width=\"1.5\" d=\"M%.1f %.1fL%.1f %.1f\"/>"
                     "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"18\" fill=\"#fff\" "
                     "stroke=\"#0038b8\"/>\n",
-                    r.x0, r.y0, tw);
+                    cx, cy, mx + ways[i % 8][0] * w / 2, my + ways[i % 8][1] * t / 2, r.x0, r.y0,
+                    tw);
         picture_text(v, r.x0 + 3, r.y0 + 13, 13, "fill=\"#0038b8\" font-weight=\"bold\"", s);
         return;
     }
@@ -152,12 +161,11 @@ void routed_svg(Text *t, const Plan *p)
     HotBox *hot;
     picture_begin(&v, t, p, "loads of links");
     size_t n = collect(&v, &hot);
-    for (size_t i = 0; i < n; i++)
-        draw_box(&v, &hot[i]);
+    draw_boxes(&v, hot, n);
     picture_kernels(&v, KERNELS_PALE);
+    picture_kernel_labels(&v);
     if (n)
         mark_hottest(&v, &hot[n - 1]);
-    picture_kernel_labels(&v);
     picture_overview(&v);
     draw_legend(&v);
     picture_heading(&v, "the hottest");
