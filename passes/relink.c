@@ -24,6 +24,7 @@ enum {
     LIMIT_STEPS = 3, /* of plan_link_limit() */
     MORE = 4,        /* kernels that may move besides those that must */
     TURNS = 3,       /* orders of streams */
+    FEW = 8,         /* moving kernels, for which all that the router can do is worth its time */
 };
 
 typedef struct Relink {
@@ -280,20 +281,23 @@ static bool try_moves(Relink *r, unsigned step)
         0, 1, 3, (int32_t)lanes / 2, (int32_t)lanes, 2 * (int32_t)lanes};
     for (unsigned t = 0; t < N_ROOMS * (r->thorough ? 1 : RANKS); t++) {
         int32_t room = rooms[t % N_ROOMS];
-        bool good = true, moves = false;
+        uint32_t moving = 0;
+        bool good = true;
         for (uint32_t i = 0; i < n; i++) {
             r->placed[i] = r->stays[i];
-            moves = moves || !r->stays[i];
+            moving += !r->stays[i];
             plan->kernels.data[i]->x = (uint32_t)r->old[i].x0;
             plan->kernels.data[i]->y = (uint32_t)r->old[i].y0;
         }
         for (uint32_t i = 0; good && i < n; i++)
             if (!r->placed[i])
                 good = place_one(r, plan->kernels.data[i], room, t / N_ROOMS);
+        if (r->thorough && moving > FEW)
+            return false;
         r->tries++;
         if (good && route(r, step))
             return true;
-        if (!moves) /* only ways were missing: every other try is this one */
+        if (moving == 0) /* only ways were missing: every other try is this one */
             return false;
     }
     return false;

@@ -12,6 +12,8 @@
 #include "passes/defects.h"
 #include "runtime/check.h"
 
+enum { MOST_TOLD = 20 }; // moved kernels that are listed
+
 static const Span nowhere = {0, 0, 0};
 
 bool relink_open(Arena *a, Diag *d, const char *path, Bytes *bytes, Image *image, Fabric *fabric)
@@ -63,11 +65,16 @@ static void tell(const Image *image, const Image *result, uint32_t n_moved)
                image->n_routes == result->n_routes ? "" : ", on other ways");
     else
         printf("%u of %u kernels moved:\n", n_moved, image->n_kernels);
-    for (uint32_t i = 0; i < image->n_kernels; i++) {
+    uint32_t told = 0;
+    for (uint32_t i = 0; i < image->n_kernels && told < MOST_TOLD; i++) {
         const KernelInfo *p = &image->kernels[i], *q = &result->kernels[i];
-        if (p->x != q->x || p->y != q->y)
-            printf("  %s from (%u, %u) to (%u, %u)\n", p->name, p->x, p->y, q->x, q->y);
+        if (p->x == q->x && p->y == q->y)
+            continue;
+        printf("  %s from (%u, %u) to (%u, %u)\n", p->name, p->x, p->y, q->x, q->y);
+        told++;
     }
+    if (told < n_moved)
+        printf("  and %u more\n", n_moved - told);
 }
 
 static bool relink(Arena *a, Diag *d, const DriverOptions *o, const Image *image)
