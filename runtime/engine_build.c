@@ -17,6 +17,7 @@
 enum {
     PORT_SLOTS = 2,         // messages that wait at a sink's port, at most
     MAX_SCHEDULE = 1 << 26, // operations of an iteration
+    MAX_PLACES = 1 << 28,   // messages in rings and on routes
     STEP_TABLE = 1 << 9,    // slots for finding equal steps
 };
 
@@ -164,7 +165,8 @@ static uint32_t longest_message(const Schedule *s)
     return n;
 }
 
-static bool receiver_build(Sim *sim, uint32_t route, const FabricReceiver *from, SimReceiver *r)
+static bool receiver_build(Sim *sim, uint32_t route, const FabricReceiver *from, SimReceiver *r,
+                           uint64_t *places)
 {
     const FabricNode *node = &sim->fabric->nodes[from->node];
     uint64_t slots = PORT_SLOTS, n;
@@ -183,6 +185,10 @@ static bool receiver_build(Sim *sim, uint32_t route, const FabricReceiver *from,
     }
     r->node = from->node;
     r->route = route;
+    *places += slots + 2 * (uint64_t)from->hops / n;
+    if (*places > MAX_PLACES)
+        return engine_fail(sim, ENGINE_FAULT,
+                           "rings and routes together hold more than %d messages", MAX_PLACES);
     r->window = (uint32_t)(slots + 2 * (uint64_t)from->hops / n);
     r->places = arena_array(sim->arena, Place, r->window);
     return true;
@@ -191,6 +197,7 @@ static bool receiver_build(Sim *sim, uint32_t route, const FabricReceiver *from,
 static bool receivers_build(Sim *sim)
 {
     const Fabric *f = sim->fabric;
+    uint64_t places = 0;
     uint32_t n = 0;
 
     for (uint32_t k = 0; k < f->n_routes; k++)
@@ -208,7 +215,7 @@ static bool receivers_build(Sim *sim)
         route->n_receivers = from->n_receivers;
         sim->nodes[from->source].end[from->channel] = k;
         for (uint32_t r = 0; r < from->n_receivers; r++, n++) {
-            if (!receiver_build(sim, k, &from->receivers[r], &sim->receivers[n]))
+            if (!receiver_build(sim, k, &from->receivers[r], &sim->receivers[n], &places))
                 return false;
             sim->nodes[from->receivers[r].node].end[from->receivers[r].channel] = n;
         }

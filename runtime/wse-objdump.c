@@ -221,7 +221,7 @@ static void dump_placement(Dump *d)
 {
     const Image *im = d->image;
     Table t = table_begin(d->arena, "kernels",
-                          "kernel|kind|x|y|w|h|cores|cycles|mac %|bytes|shape|source");
+                          "kernel|kind|x|y|w|h|turn|lanes|cores|cycles|mac %|bytes|shape|source");
     for (uint32_t i = 0; i < im->n_kernels; i++) {
         const KernelInfo *k = &im->kernels[i];
         table_string(&t, k->name);
@@ -230,6 +230,8 @@ static void dump_placement(Dump *d)
         table_count(&t, k->y);
         table_count(&t, k->w);
         table_count(&t, k->h);
+        table_printf(&t, "%u%s", k->turn, k->mirror ? "m" : "");
+        table_printf(&t, "%u>%u", k->lanes_in, k->lanes_out);
         table_count(&t, (uint64_t)k->w * k->h);
         table_count(&t, k->cycles);
         table_number(&t, k->cycles ? 100.0 * (double)k->compute / (double)k->cycles : 0, 0);

@@ -54,15 +54,15 @@ static const char *relink_options(Arena *a, const char *before, const char *map)
     return arena_printf(a, "%.*s --relink --defects=%s", (int)n, before, slash ? slash + 1 : map);
 }
 
-static void tell(const Image *image, const Image *result, uint32_t n_moved)
+static void tell(const Image *image, const Image *result, bool fits, uint32_t n_moved)
 {
     uint64_t dead = 0;
     for (uint32_t i = 0; i < result->defects.n; i++)
         dead += result->defects.runs[i].n;
     printf("%llu dead cores; ", (unsigned long long)dead);
     if (n_moved == 0)
-        printf("all that the image uses is there%s\n",
-               image->n_routes == result->n_routes ? "" : ", on other ways");
+        printf("all cores that the image uses are there%s\n",
+               fits ? "" : ", but streams took other ways");
     else
         printf("%u of %u kernels moved:\n", n_moved, image->n_kernels);
     uint32_t told = 0;
@@ -86,8 +86,8 @@ static bool relink(Arena *a, Diag *d, const DriverOptions *o, const Image *image
     uint32_t n_moved = 0;
     if (!defects_xml_read(d, a, o->defects, &image->machine, &defects))
         return false;
-    if (!relink_fits(a, image, &defects, &result, &fabric) &&
-        !relink_moves(a, d, image, &defects, &result, &n_moved))
+    bool fits = relink_fits(a, image, &defects, &result, &fabric);
+    if (!fits && !relink_moves(a, d, image, &defects, &result, &n_moved))
         return false;
     result.options = relink_options(a, image->options, o->defects);
     image_write(&result, &bytes);
@@ -99,7 +99,7 @@ static bool relink(Arena *a, Diag *d, const DriverOptions *o, const Image *image
                          o->relink);
     ok = ok && io_write(d, o->output, bytes.data, bytes.len);
     if (ok && !o->quiet)
-        tell(image, &result, n_moved);
+        tell(image, &result, fits, n_moved);
     bytes_free(&bytes);
     return ok;
 }

@@ -40,7 +40,7 @@ relink() { # IMAGE NAME: by NAME.xml to NAME.wse, with the same results
 # What the spares make up for moves nothing.
 "$bin/kit" defects 88 64 3 60 10 >spares.xml
 relink model.wse spares
-grep -q "all that the image uses is there$" spares.txt || fail "spares: kernels moved"
+grep -q "all cores that the image uses are there$" spares.txt || fail "spares: kernels moved"
 
 # A hole in the middle of the largest kernel: it moves, others do not need to.
 set -- $(place model.wse conv2)
