@@ -78,10 +78,12 @@ static int run(Arena *a, int argc, char **argv)
         pipeline_list(stdout);
     else if (o.list_machines)
         machine_list(stdout);
-    else if (!o.check_native && !o.relink && arguments.n != 1) {
+    else if (arguments.n != (o.check_native || o.relink ? 0 : 1)) {
         fprintf(stderr,
-                arguments.n == 0 ? "wsec: error: no model given (--help lists the options)\n"
-                                 : "wsec: error: one model at a time, not %zu\n",
+                o.check_native || o.relink
+                    ? "wsec: error: --check-native and --relink take no model\n"
+                : arguments.n == 0 ? "wsec: error: no model given (--help lists the options)\n"
+                                   : "wsec: error: one model at a time, not %zu\n",
                 arguments.n);
         return EXIT_USAGE;
     } else {

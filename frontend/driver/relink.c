@@ -98,7 +98,7 @@ static bool relink(Arena *a, Diag *d, const DriverOptions *o, const Image *image
                          "programs; nothing was written",
                          o->relink);
     ok = ok && io_write(d, o->output, bytes.data, bytes.len);
-    if (ok && !o->quiet)
+    if (ok && !o->quiet && strcmp(o->output, "-") != 0)
         tell(image, &result, fits, n_moved);
     bytes_free(&bytes);
     return ok;
