@@ -326,7 +326,7 @@ static bool move_limit(Run *r)
     return true;
 }
 
-static bool propose_explicit(Run *r)
+static bool propose_explicit(Run *r, double most)
 {
     uint32_t choice = r->n > 1 ? below(r, 100) : 45 + below(r, 40); /* one kernel: no tree */
     bool ok = choice < 45   ? move_tree(r)
@@ -339,8 +339,7 @@ static bool propose_explicit(Run *r)
         tree_size_all(r->next);
     else
         tree_size_marked(&r->marks, r->next);
-    tree_measure(r->s, r->next);
-    return true;
+    return tree_measure_below(r->s, r->next, most);
 }
 
 static bool propose_by_curves(Run *r, double *work)
@@ -393,12 +392,16 @@ void anneal_run(Search *s, Anneal *a)
     move_steps += (double)s->problem->n_keepouts * r.n;
     double temperature = a->start->cost * a->hot;
     double ratio = a->cold / a->hot; /* to the power 1 / STAGES, by roots: exact everywhere */
-    for (unsigned i = 1; i < STAGES; i *= 2)
+    double charge = 1, growth = 64;
+    for (unsigned i = 1; i < STAGES; i *= 2) {
         ratio = sqrt(ratio);
+        growth = sqrt(growth);
+    }
     for (unsigned stage = 0; stage < STAGES; stage++, temperature *= ratio) {
         /* At first not much more than the time it takes to make kernels as much smaller; in the
          * end what does not fit is worth nothing. */
-        r.now->charge = 1.2 + 4.0 * stage / STAGES;
+        r.now->charge = 1.2 * charge;
+        charge *= growth;
         r.now->cost = r.now->score * (1 + r.now->charge * r.now->over);
         double end_steps = a->budget.steps * (stage + 1) / STAGES;
         double end_time = begin + a->budget.seconds * (stage + 1) / STAGES;
@@ -412,11 +415,10 @@ void anneal_run(Search *s, Anneal *a)
             r.marks.stamp++;
             r.resize_all = false;
             bool ok = r.n > 1 || !a->by_curves;
-            ok = ok && (a->by_curves ? propose_by_curves(&r, &steps) : propose_explicit(&r));
-            if (!ok)
-                continue;
+            double most = r.now->cost + temperature * exponential(&r.rng);
             steps += move_steps;
-            if (r.next->cost - r.now->cost < temperature * exponential(&r.rng)) {
+            ok = ok && (a->by_curves ? propose_by_curves(&r, &steps) : propose_explicit(&r, most));
+            if (ok && r.next->cost < most) {
                 take(&r, a);
                 r.level = r.new_level;
                 if (r.now->over == 0 && stage >= STAGES * 3 / 4 && r.now->cost < a->late)

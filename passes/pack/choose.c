@@ -215,8 +215,9 @@ static bool option_of(const Search *s, uint32_t class_index, uint32_t f, const S
     double price[2] = {slit->price_w * shape.w + slit->price_h * shape.h,
                        slit->price_w * shape.h + slit->price_h * shape.w};
     bool turn = !upright || (turned && price[1] < price[0]);
-    *result = (Option){
-        .leaf = {f, turn, shape.time, shape.w, shape.h}, .family = family, .price = price[turn]};
+    *result = (Option){.leaf = leaf_of(&s->classes[class_index], f, turn, &shape),
+                       .family = family,
+                       .price = price[turn]};
     return true;
 }
 

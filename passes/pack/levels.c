@@ -35,12 +35,16 @@ static void class_init(Arena *a, Class *c)
     if (!k)
         abort();
     c->lean = arena_array(a, uint32_t, c->n);
+    c->in = arena_array(a, uint64_t, c->n);
+    c->out = arena_array(a, uint64_t, c->n);
     c->keys = arena_array(a, uint64_t, c->n);
     c->by_key = arena_array(a, uint32_t, c->n);
     for (uint32_t i = 0; i < c->n; i++) {
         if (!c->families[i].spare)
             c->lean[c->n_lean++] = i;
-        k[i] = (Keyed){signature_key(c->families[i].in), i};
+        c->in[i] = signature_key(c->families[i].in);
+        c->out[i] = signature_key(c->families[i].out);
+        k[i] = (Keyed){c->in[i], i};
     }
     qsort(k, c->n, sizeof *k, compare_keyed);
     for (uint32_t i = 0; i < c->n; i++) {
@@ -133,6 +137,12 @@ static void split_edges(Search *s)
                 (e->from < n && e->to < n ? s->edge_begin : s->tie_begin)[k]++;
         }
     }
+    s->pull = arena_array(a, double, n);
+    for (uint32_t i = 0; i < s->n_edges; i++)
+        if (s->edges[i].from != s->edges[i].to) {
+            s->pull[s->edges[i].from] += s->edges[i].weight / 2;
+            s->pull[s->edges[i].to] += s->edges[i].weight / 2;
+        }
     counts_to_begins(s->edge_begin, n);
     counts_to_begins(s->tie_begin, n);
     s->n_ties = s->tie_begin[n];
@@ -160,16 +170,9 @@ static void split_edges(Search *s)
     }
 }
 
-uint32_t edge_adapters(const Search *s, const PackEdge *e, uint32_t from_family, uint32_t to_family)
+Leaf leaf_of(const Class *c, uint32_t family, bool turned, const PackShape *shape)
 {
-    const uint32_t *class_of = s->problem->class_of;
-    const PackFamily *to = &s->classes[class_of[e->to]].families[to_family];
-    const uint32_t *out = s->classes[class_of[e->from]].families[from_family].out;
-    const uint32_t *in = e->to_out ? to->out : to->in;
-    uint32_t sum = 0;
-    for (unsigned i = 0; i < PACK_SIGNATURE; i++)
-        sum += out[i] != in[i];
-    return sum;
+    return (Leaf){family, turned, shape->time, shape->w, shape->h, c->in[family], c->out[family]};
 }
 
 bool search_init(Search *s, const PackProblem *p, double least_time)
@@ -255,7 +258,7 @@ static void curve_make(const Search *s, Arena *a, double limit, uint32_t class_i
         PackShape shape;
         if (!p->model->shape(p->model->self, class_index, family, limit, &shape))
             continue;
-        Leaf leaf = {family, false, shape.time, shape.w, shape.h};
+        Leaf leaf = leaf_of(class_of, family, false, &shape);
         curve_offer(c, at, s->side, shape.h, shape.w, leaf);
         leaf.turned = true;
         curve_offer(c, at, s->side, shape.w, shape.h, leaf);

@@ -24,6 +24,7 @@ enum {
     MAX_STARTS = 24,
     MAX_BY_CURVES = 400,
     ROUNDS = 5,
+    MORE_ROUNDS = 40,
     MOST_EFFORT = 4000,
     MOST_FOR_ROWS = 300
 };
@@ -38,6 +39,7 @@ double pack_now(void)
 typedef struct Round {
     Search *s;
     Anneal tasks[MAX_TASKS];
+    struct Way *ways[MAX_TASKS]; /* or NULL */
     uint32_t n;
     atomic_uint next;
 } Round;
@@ -79,77 +81,82 @@ static int compare_starts(const void *a, const void *b)
     return better(x, y) ? -1 : better(y, x) ? 1 : 0;
 }
 
-/* The tasks of one way that ended best, without what they started from. */
-static const Anneal *best_way(const Round *r, bool by_curves, const Anneal *but)
-{
-    const Anneal *best = NULL;
-    for (uint32_t i = 0; i < r->n; i++) {
-        const Anneal *t = &r->tasks[i];
-        if (t->by_curves == by_curves && t != but && (!best || t->late < best->late))
-            best = t;
-    }
-    return best;
-}
-
 #define COLD 1e-5
 
-/* Parts of the budget. */
-static const double shares[ROUNDS] = {0.25, 0.25, 0.2, 0.2, 0.1};
-
+/* A way to anneal, what it came to so far, and where that was. */
 typedef struct Way {
     bool by_curves;
-    double hot, cold;
+    double hot; /* times the number of kernels: so much of the score a move changes */
+    double late;
+    const State *best;
 } Way;
+
+enum { WAYS = 10 };
+
+static const Way first_ways[WAYS] = {
+    {.hot = 3},   {true, 0.6, 0, NULL},  {.hot = 0.8},  {true, 0.15, 0, NULL},
+    {.hot = 0.2}, {true, 0.04, 0, NULL}, {.hot = 0.05}, {true, 0.012, 0, NULL},
+    {.hot = 0.4}, {true, 0.3, 0, NULL}};
 
 static bool may_use_curves(const Search *s)
 {
     return s->n > 1 && s->n <= MAX_BY_CURVES;
 }
 
-static void add_task(Round *r, Arena *a, const State *start, Way way, Rng *rng)
+static void add_task(Round *r, Arena *a, const State *start, bool by_curves, double hot, Way *way,
+                     Rng *rng)
 {
-    Anneal *t = &r->tasks[r->n++];
-    *t = (Anneal){.by_curves = way.by_curves, .hot = way.hot, .cold = way.cold, .start = start};
+    Anneal *t = &r->tasks[r->n];
+    r->ways[r->n++] = way;
+    *t = (Anneal){.by_curves = by_curves, .hot = hot / r->s->n, .cold = COLD, .start = start};
     t->seed = rng_next(rng);
     t->best = state_create(a, r->s->n);
 }
 
-/* Temperatures are parts of the score over the number of kernels: so much a move changes. */
-static void plan_first(Round *r, Arena *a, State *const *starts, uint32_t n_starts, Rng *rng)
+/* The best way but for one, by curves or not; NULL if there is none. */
+static Way *best_way(Way *ways, bool by_curves, const Way *but)
 {
-    static const Way ways[] = {{false, 3, COLD},    {true, 0.6, COLD},   {false, 0.8, COLD},
-                               {true, 0.15, COLD},  {false, 0.2, COLD},  {true, 0.04, COLD},
-                               {false, 0.05, COLD}, {true, 0.012, COLD}, {false, 0.4, COLD},
-                               {true, 0.3, COLD}};
-    r->n = 0;
-    for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        Way way = ways[i];
-        way.hot /= r->s->n;
-        if (!way.by_curves || may_use_curves(r->s))
-            add_task(r, a, starts[i < 8 || n_starts < 2 ? 0 : 1], way, rng);
-    }
+    Way *best = NULL;
+    for (uint32_t i = 0; i < WAYS; i++)
+        if (ways[i].best && ways[i].by_curves == by_curves && &ways[i] != but &&
+            (!best || ways[i].late < best->late))
+            best = &ways[i];
+    return best;
 }
 
-static void plan_next(Round *r, const Round *last, unsigned number, const State *best, Arena *a,
-                      Rng *rng)
+static void plan_first(Round *r, Arena *a, Way *ways, State *const *starts, uint32_t n_starts,
+                       Rng *rng)
 {
-    const Anneal *t[2] = {best_way(last, false, NULL), best_way(last, true, NULL)};
     r->n = 0;
-    if (number + 1 == ROUNDS) { /* cold, both ways */
-        for (unsigned i = 0; i < 2; i++)
-            if (t[i])
-                add_task(r, a, best, (Way){i, 0.05 / r->s->n, COLD}, rng);
-        return;
-    }
+    for (uint32_t i = 0; i < WAYS; i++)
+        if (!ways[i].by_curves || may_use_curves(r->s))
+            add_task(r, a, starts[i < 8 || n_starts < 2 ? 0 : 1], ways[i].by_curves, ways[i].hot,
+                     &ways[i], rng);
+}
+
+/* Goes on where the ways that came lowest were; the one in the lead at another start, too. */
+static void plan_next(Round *r, Arena *a, Way *ways, const State *best, const State *start,
+                      bool odd, Rng *rng)
+{
+    Way *t[2] = {best_way(ways, false, NULL), best_way(ways, true, NULL)};
     unsigned lead = t[1] && (!t[0] || t[1]->late < t[0]->late);
-    for (unsigned i = 0; i < 2; i++) {
-        const Anneal *next = t[i] ? best_way(last, i, t[i]) : NULL;
-        if (!t[i] || (i != lead && number == ROUNDS - 2))
-            continue;
-        add_task(r, a, t[i]->best, (Way){i, t[i]->hot, COLD}, rng);
-        if (i == lead && next)
-            add_task(r, a, next->best, (Way){i, next->hot, COLD}, rng);
-    }
+    Way *next = best_way(ways, lead, t[lead]);
+    r->n = 0;
+    add_task(r, a, odd ? t[lead]->best : best, lead, t[lead]->hot, t[lead], rng);
+    if (next)
+        add_task(r, a, next->best, lead, next->hot, next, rng);
+    if (t[!lead])
+        add_task(r, a, t[!lead]->best, !lead, t[!lead]->hot, t[!lead], rng);
+    if (start)
+        add_task(r, a, start, lead, t[lead]->hot, t[lead], rng);
+}
+
+/* Cools what is best of all, both ways. */
+static void plan_last(Round *r, Arena *a, const State *best, Rng *rng)
+{
+    r->n = 0;
+    for (unsigned i = 0; i < (may_use_curves(r->s) ? 2 : 1); i++)
+        add_task(r, a, best, i, 0.05, NULL, rng);
 }
 
 /* Starts with trees if there are any, the best first. */
@@ -169,11 +176,84 @@ static uint32_t make_starts(Search *s, Arena *a, State **starts, double seconds)
     return n;
 }
 
+typedef struct Job {
+    Search *s;
+    const PackOptions *o;
+    double begin, effort;
+    State *best;
+    PackResult *result;
+} Job;
+
+/* To all tasks of a round: a part of the effort, a part of the time that is left. */
+static void give_budgets(const Job *j, Round *r, double part, double part_left)
+{
+    uint32_t threads = j->o->threads ? j->o->threads : 1;
+    uint32_t at_once = threads < r->n ? threads : r->n;
+    double left = j->o->seconds - (pack_now() - j->begin);
+    for (uint32_t i = 0; i < r->n; i++) {
+        Budget *b = &r->tasks[i].budget;
+        b->steps = j->effort * part / r->n;
+        if (j->o->seconds > 0)
+            b->seconds = left * part_left * at_once / r->n;
+    }
+}
+
+static void look_at_results(const Job *j, Round *r)
+{
+    const PackProblem *p = j->s->problem;
+    for (uint32_t i = 0; i < r->n; i++) {
+        const Anneal *t = &r->tasks[i];
+        Way *way = r->ways[i];
+        if (p->adapter > 0 && t->best->over == 0)
+            repair(j->s, t->best);
+        if (way && (!way->best || t->late < way->late)) {
+            way->late = t->late;
+            way->best = t->best;
+        }
+        if (better(t->best, j->best)) {
+            state_copy(j->best, t->best, j->s->n);
+            j->result->seconds = pack_now() - j->begin;
+        }
+    }
+    if (j->o->progress && j->best->over == 0)
+        j->o->progress(j->o->progress_self,
+                       &(PackProgress){pack_now() - j->begin, j->best->score, j->result->bound});
+}
+
+/* More rounds, not longer tasks, where there is time: runs differ much by luck. */
+static void anneal_rounds(const Job *j, Arena *a, State *const *starts, uint32_t n_starts)
+{
+    Way ways[WAYS];
+    Rng rng = {j->o->seed};
+    double seconds = j->o->seconds > 0 ? j->o->seconds : j->effort * 1e-9;
+    double more = seconds / (0.3 * j->s->n);
+    unsigned rounds = ROUNDS + (unsigned)(more < MORE_ROUNDS ? more : MORE_ROUNDS);
+    Round *r = arena_new(a, Round);
+    r->s = j->s;
+    memcpy(ways, first_ways, sizeof ways);
+    double all = rounds - 0.25, rest = all, share = 1.25;
+    for (unsigned number = 0; number < rounds; number++, rest -= share, share = 1) {
+        if (j->o->seconds > 0 && pack_now() - j->begin >= j->o->seconds * 0.999)
+            return;
+        if (number == 0) {
+            plan_first(r, a, ways, starts, n_starts, &rng);
+        } else if (number + 1 < rounds) {
+            const State *start = number < n_starts ? starts[number] : NULL;
+            plan_next(r, a, ways, j->best, start, number % 2, &rng);
+        } else {
+            share = 0.5;
+            plan_last(r, a, j->best, &rng);
+        }
+        give_budgets(j, r, share / all, share / rest);
+        run_round(r, j->o->threads);
+        look_at_results(j, r);
+    }
+}
+
 void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult *result)
 {
     *result = (PackResult){.score = HUGE_VAL};
     double begin = pack_now();
-    uint32_t threads = o->threads ? o->threads : 1;
     if (p->n_kernels == 0) {
         result->score = 0;
         return;
@@ -194,11 +274,8 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
     }
     result->bound = pack_bound(p);
     result->places = arena_array(a, PackPlace, p->n_kernels);
-    Rng rng = {o->seed};
     State *starts[MAX_STARTS], *best = NULL;
     uint32_t n_starts = make_starts(&s, &scratch, starts, o->seconds / 6);
-    Round *round = arena_new(&scratch, Round), *last = arena_new(&scratch, Round);
-    round->s = last->s = &s;
     double effort = (double)o->effort * 1e6;
     if (o->effort == 0 && o->seconds <= 0) { /* so much that few kernels take milliseconds */
         double n2 = (double)s.n * s.n;
@@ -208,43 +285,9 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         best = state_create(&scratch, s.n);
         state_copy(best, starts[0], s.n);
     }
-    for (unsigned number = 0; number < ROUNDS && best && best->root >= 0; number++) {
-        if (number == 0) {
-            plan_first(round, &scratch, starts, n_starts, &rng);
-        } else {
-            plan_next(round, last, number, best, &scratch, &rng);
-            if (number + 1 < ROUNDS && number < n_starts && may_use_curves(&s))
-                add_task(round, &scratch, starts[number], (Way){true, 0.3 / s.n, COLD}, &rng);
-        }
-        uint32_t at_once = threads < round->n ? threads : round->n;
-        double left = o->seconds - (pack_now() - begin), rest = 0;
-        if (o->seconds > 0 && left <= 0)
-            break;
-        for (unsigned i = number; i < ROUNDS; i++)
-            rest += shares[i];
-        for (uint32_t i = 0; i < round->n; i++) {
-            Budget *b = &round->tasks[i].budget;
-            b->steps = effort * shares[number] / round->n;
-            if (o->seconds > 0)
-                b->seconds = left * shares[number] / rest * at_once / round->n * 0.96;
-        }
-        run_round(round, threads);
-        for (uint32_t i = 0; i < round->n; i++) {
-            const Anneal *t = &round->tasks[i];
-            if (p->adapter > 0 && t->best->root >= 0 && t->best->over == 0)
-                repair(&s, t->best);
-            if (better(t->best, best)) {
-                state_copy(best, t->best, s.n);
-                result->seconds = pack_now() - begin;
-            }
-        }
-        if (o->progress && best->over == 0)
-            o->progress(o->progress_self,
-                        &(PackProgress){pack_now() - begin, best->score, result->bound});
-        Round *other = last;
-        last = round;
-        round = other;
-    }
+    Job job = {.s = &s, .o = o, .begin = begin, .effort = effort, .best = best, .result = result};
+    if (best && best->root >= 0)
+        anneal_rounds(&job, &scratch, starts, n_starts);
     if (!best || best->over > 0) {
         result->status = PACK_TOO_FULL;
     } else {

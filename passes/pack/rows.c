@@ -344,7 +344,7 @@ static void try_uniform(Rows *q, double until)
                 fits = p->model->shape(p->model->self, c, family[c], s->limits[level], &shape);
                 bool turned = fits && (shape.h > p->h || (shape.h < shape.w && shape.w <= p->h));
                 fits = fits && (turned ? shape.w : shape.h) <= p->h;
-                leaf[c] = (Leaf){family[c], turned, shape.time, shape.w, shape.h};
+                leaf[c] = leaf_of(&s->classes[c], family[c], turned, &shape);
                 along[c] = turned ? shape.h : shape.w;
                 time = fits && shape.time > time ? shape.time : time;
             }

@@ -17,15 +17,17 @@ typedef struct Class {
     uint32_t n;
     uint32_t *lean; /* families that are not spare */
     uint32_t n_lean;
-    uint64_t *keys;   /* of all families by signature `in`, ascending */
-    uint32_t *by_key; /* the families in that order */
+    uint64_t *in, *out; /* signatures of the families */
+    uint64_t *keys;     /* of all families by signature `in`, ascending */
+    uint32_t *by_key;   /* the families in that order */
 } Class;
 
 typedef struct Leaf {
     uint32_t family;
     bool turned;
     double time;
-    int32_t w, h; /* before turning */
+    int32_t w, h;     /* before turning */
+    uint64_t in, out; /* signatures of the family */
 } Leaf;
 
 /* Least extent across for extents 0 .. side along, for every class at one time limit. Kernels
@@ -63,6 +65,7 @@ typedef struct Search {
     Tie *ties;                      /* by kernel, ascending */
     uint32_t n_ties, *tie_begin;
     double fixed_wire;          /* of edges between terminals */
+    double *pull;               /* by kernel: half the weights of its edges to other kernels */
     uint32_t *order;            /* kernels, producers before consumers */
     double limits[LEVEL_COUNT]; /* time limits of the levels, ascending */
     Level levels[LEVEL_COUNT];
@@ -113,9 +116,14 @@ uint32_t search_level(const Search *s, double limit); /* the last level at or be
 uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first);
 /* Curves of all families, or of a group only. */
 Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group);
-/* Components in which the signatures at both ends of an edge differ. */
-uint32_t edge_adapters(const Search *s, const PackEdge *e, uint32_t from_family,
-                       uint32_t to_family);
+Leaf leaf_of(const Class *c, uint32_t family, bool turned, const PackShape *shape);
+
+/* Components in which two signatures differ. */
+static inline uint32_t key_difference(uint64_t a, uint64_t b)
+{
+    uint64_t d = a ^ b;
+    return ((d & 0xfffff) != 0) + ((d >> 20 & 0xfffff) != 0) + (d >> 40 != 0);
+}
 /* A family with the signature `in`, or the nearest in its last component that agrees in the
  * others; false if there is none. */
 bool class_find(const Class *c, const uint32_t *in, uint32_t *family);
@@ -124,7 +132,9 @@ bool class_find(const Class *c, const uint32_t *in, uint32_t *family);
 typedef struct Curves Curves; /* curves of a tree's nodes at a level */
 Curves *curves_create(Arena *a, const Search *s);
 void tree_size_all(State *t);
-void tree_measure(const Search *s, State *t);      /* positions, wire, adapters, score, cost */
+void tree_measure(const Search *s, State *t); /* positions, wire, adapters, score, cost */
+/* The same, or false as soon as it is clear that the cost is not below `most`. */
+bool tree_measure_below(const Search *s, State *t, double most);
 void positions_measure(const Search *s, State *t); /* the same but for the positions */
 bool leaf_set(const Search *s, State *t, uint32_t kernel, uint32_t family, bool turned);
 

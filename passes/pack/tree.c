@@ -37,7 +37,7 @@ bool leaf_set(const Search *s, State *t, uint32_t kernel, uint32_t family, bool 
     if (!p->model->shape(p->model->self, p->class_of[kernel], family, t->limit, &shape) ||
         shape.w > s->side || shape.h > s->side)
         return false;
-    t->leaves[kernel] = (Leaf){family, turned, shape.time, shape.w, shape.h};
+    t->leaves[kernel] = leaf_of(&s->classes[p->class_of[kernel]], family, turned, &shape);
     t->nodes[kernel].w = turned ? shape.h : shape.w;
     t->nodes[kernel].h = turned ? shape.w : shape.h;
     return true;
@@ -162,47 +162,102 @@ static double distance_to(const Tie *tie, const Node *v)
     return (dx < 0 ? -dx : dx) + (dy < 0 ? -dy : dy);
 }
 
-void tree_measure(const Search *s, State *t)
+static double over_by(const PackProblem *p, int32_t x1, int32_t y1)
 {
-    const PackProblem *p = s->problem;
-    Node *root = &t->nodes[t->root];
-    int32_t x1 = root->w, y1 = root->h;
-    root->x = root->y = 0;
-    if (p->n_keepouts)
-        place_around(p, t, t->root, &x1, &y1);
-    else
-        place_below(t, t->root);
-    positions_measure(s, t);
+    double over = 0;
     if (x1 > p->w)
-        t->over += (double)(x1 - p->w) / p->w;
+        over += (double)(x1 - p->w) / p->w;
     if (y1 > p->h)
-        t->over += (double)(y1 - p->h) / p->h;
-    t->cost = t->score * (1 + t->charge * t->over);
+        over += (double)(y1 - p->h) / p->h;
+    return over;
 }
 
-void positions_measure(const Search *s, State *t)
+static double slowest(const Search *s, const State *t)
 {
-    const PackProblem *p = s->problem;
-    double time = 0, wire = 0;
+    double time = 0;
     for (uint32_t k = 0; k < s->n; k++)
         if (t->leaves[k].time > time)
             time = t->leaves[k].time;
-    uint32_t adapters = 0;
+    return time;
+}
+
+static double adapters_of(const Search *s, const State *t)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        const PackEdge *e = &s->edges[i];
+        const Leaf *to = &t->leaves[e->to];
+        sum += key_difference(t->leaves[e->from].out, e->to_out ? to->out : to->in);
+    }
+    return sum;
+}
+
+static double wire_of(const Search *s, const State *t)
+{
+    double wire = 0;
     for (uint32_t i = 0; i < s->n_edges; i++) {
         const PackEdge *e = &s->edges[i];
         const Node *a = &t->nodes[e->from], *b = &t->nodes[e->to];
         int32_t dx = 2 * (a->x - b->x) + a->w - b->w, dy = 2 * (a->y - b->y) + a->h - b->h;
         wire += e->weight * (abs(dx) + abs(dy));
-        adapters += edge_adapters(s, e, t->leaves[e->from].family, t->leaves[e->to].family);
     }
     for (uint32_t i = 0; i < s->n_ties; i++)
         wire += s->ties[i].weight * distance_to(&s->ties[i], &t->nodes[s->ties[i].kernel]);
-    t->time = time;
-    t->wire = wire / 2 + s->fixed_wire;
-    t->adapters = adapters;
-    t->score = p->time * time + p->wire * t->wire + p->adapter * adapters;
+    return wire / 2 + s->fixed_wire;
+}
+
+static void finish_measure(const Search *s, State *t)
+{
+    const PackProblem *p = s->problem;
+    t->score = p->time * t->time + p->wire * t->wire + p->adapter * t->adapters;
+    t->cost = t->score * (1 + t->charge * t->over);
+}
+
+void positions_measure(const Search *s, State *t)
+{
+    t->time = slowest(s, t);
+    t->adapters = adapters_of(s, t);
+    t->wire = wire_of(s, t);
     t->over = 0;
-    t->cost = t->score;
+    finish_measure(s, t);
+}
+
+void tree_measure(const Search *s, State *t)
+{
+    tree_measure_below(s, t, 1e300);
+}
+
+bool tree_measure_below(const Search *s, State *t, double most)
+{
+    const PackProblem *p = s->problem;
+    Node *root = &t->nodes[t->root];
+    int32_t x1 = root->w, y1 = root->h;
+    t->time = slowest(s, t);
+    t->over = over_by(p, x1, y1);
+    double most_score = most / (1 + t->charge * t->over);
+    if (p->time * t->time >= most_score)
+        return false;
+    /* Boxes side by side are at least as far from each other as in the bound of the score. */
+    double wire = s->fixed_wire;
+    for (uint32_t k = 0; k < s->n; k++) {
+        const Node *v = &t->nodes[k];
+        wire += s->pull[k] * (v->w < v->h ? v->w : v->h);
+    }
+    if (p->time * t->time + p->wire * wire >= most_score)
+        return false;
+    t->adapters = adapters_of(s, t);
+    if (p->time * t->time + p->wire * wire + p->adapter * t->adapters >= most_score)
+        return false;
+    root->x = root->y = 0;
+    if (p->n_keepouts) {
+        place_around(p, t, t->root, &x1, &y1);
+        t->over = over_by(p, x1, y1);
+    } else {
+        place_below(t, t->root);
+    }
+    t->wire = wire_of(s, t);
+    finish_measure(s, t);
+    return t->cost < most;
 }
 
 /* Only the way round that the parent adds up is made at first, the other when asked for. */
