@@ -202,6 +202,7 @@ static bool join_ends(Judge *j, ShapeVerdict *v)
             v->from = c->shape.lanes_in;
             v->to = c->shape.lanes_out;
             v->adapter_edge = j->ends[i].name;
+            v->adapter_bytes = c->good ? 0 : c->shape.bytes;
         }
         good = good && joins;
     }
@@ -394,6 +395,9 @@ const char *verdict_text(Arena *a, const KernelStory *s, const ShapeVerdict *v)
         return arena_printf(a, "%" PRIu64 " cores, %u may be used", cores_of(&v->shape),
                             plan_core_limit(s->cx));
     case FATE_LANES:
+        if (v->adapter_cycles == UINT64_MAX && v->adapter_bytes > m->sram_bytes)
+            return arena_printf(a, "an adapter of %u to %u lanes (%s) has %u bytes too many a core",
+                                v->from, v->to, v->adapter_edge, v->adapter_bytes - m->sram_bytes);
         if (v->adapter_cycles == UINT64_MAX)
             return arena_printf(a, "no adapter of %u to %u lanes (%s) can be built", v->from, v->to,
                                 v->adapter_edge);

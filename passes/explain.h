@@ -31,6 +31,7 @@ typedef struct ShapeVerdict {
     uint64_t adapter_cores;   /* of all adapters that its lanes need */
     uint64_t adapter_cycles;  /* of the slowest of them */
     uint32_t from, to;        /* the lanes that one joins */
+    uint32_t adapter_bytes;   /* of a core of it, if they are too many */
     const char *adapter_edge; /* the other end of it */
     const char *constraint;   /* the one it is against */
 } ShapeVerdict;

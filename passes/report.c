@@ -352,9 +352,11 @@ static void text_section(Text *t, Arena *a, const Section *s)
     text_printf(t, "\n%s", k->name);
     if (s->n > 1)
         text_printf(t, " .. %s (%u kernels)", s->kernels[s->n - 1]->name, s->n);
-    text_printf(t, ": %s, %s\n  %u -> %u lanes, %u x %u cores, %" PRIu64 " cycles, %u bytes; at",
-                kernel_kind_text(k->kind), kernel_operators(a, k), c->lanes_in, c->lanes_out, c->w,
-                c->h, c->cycles, c->bytes);
+    text_printf(t, ": %s", kernel_kind_text(k->kind));
+    if (k->anchor)
+        text_printf(t, ", %s", kernel_operators(a, k));
+    text_printf(t, "\n  %u -> %u lanes, %u x %u cores, %" PRIu64 " cycles, %u bytes; at",
+                c->lanes_in, c->lanes_out, c->w, c->h, c->cycles, c->bytes);
     for (uint32_t i = 0; i < s->n && i < NAMED; i++) {
         const char *stance = kernel_stance(a, s->kernels[i]);
         text_printf(t, "%s %u,%u%s%s%s", i ? ";" : "", s->kernels[i]->x, s->kernels[i]->y,
