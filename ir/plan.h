@@ -87,6 +87,9 @@ typedef struct Kernel {
     uint32_t x, y;
     uint32_t turn; /* quarter turns clockwise, 0 .. 3 */
     bool mirror;
+    /* what the user asks for (passes/constraints.h); NULL: nothing */
+    const struct Pin *pin;
+    const struct AreaLimit *area;
 } Kernel;
 
 /* One straight piece of a bundle: every lane runs from where it is in direction `side` until

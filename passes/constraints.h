@@ -9,7 +9,7 @@
 
 #include "ir/support/diag.h"
 #include "ir/support/vec.h"
-#include "runtime/format/machine.h"
+#include "ir/plan.h"
 
 typedef struct Pin { /* the region's north-west corner; what is not given is free */
     const char *kernel;
@@ -54,6 +54,11 @@ typedef struct EarlierPlacement {
 } EarlierPlacement;
 
 bool constraints_read(Diag *d, Arena *a, const char *path, const Machine *m, Constraints *result);
+
+/* Gives kernels their pins and areas and the plan its keep-outs; reports names of no kernel and
+ * constraints that contradict each other. */
+bool constraints_apply(Diag *d, Plan *plan, const Constraints *c);
+
 bool placement_xml_read(Diag *d, Arena *a, const char *path, const Machine *m,
                         EarlierPlacement *result);
 

@@ -179,5 +179,7 @@ bool pass_partition(PassContext *cx)
     }
     cx->plan = plan;
     arena_free(&scratch);
-    return plan_set_defects(cx->diag, plan, cx->options.defects) && t.ok;
+    if (!plan_set_defects(cx->diag, plan, cx->options.defects) || !t.ok)
+        return false;
+    return !cx->options.constraints || constraints_apply(cx->diag, plan, cx->options.constraints);
 }

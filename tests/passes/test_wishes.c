@@ -15,6 +15,7 @@ typedef struct Reading {
     Machine machine; /* 64 x 64 */
     Constraints constraints;
     EarlierPlacement placement;
+    Plan *plan;
     bool good;
 } Reading;
 
@@ -374,6 +375,80 @@ static void test_round_trip(void)
     capture_end(&r.capture);
 }
 
+/* A plan of the network above, up to its kernels, under these constraints. */
+static void apply(Reading *r, const char *constraints)
+{
+    static const char text[] =
+        "graph \"m\" {\n  %0 = input \"x\" : f32[40]\n  %1 = const @fc1.weight : f32[30, 40]\n"
+        "  %2 = linear(%0, %1) {bias = false} : f32[30]\n"
+        "  %3 = const @fc2.weight : f32[20, 30]\n"
+        "  %4 = linear(%2, %3) {bias = false} : f32[20]\n  output \"o\" = %4\n}\n";
+    read_bytes(r, false, constraints, strlen(constraints));
+    CU_ASSERT_TRUE_FATAL(r->good);
+    Diag *d = &r->capture.diag;
+    Arena *a = &r->capture.arena;
+    PassContext cx = {.diag = d, .machine = &r->machine, .arena = a};
+    cx.graph = graph_parse(a, d, diag_add_source(d, "m.wir", text, sizeof text - 1));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(cx.graph);
+    cx.options.constraints = &r->constraints;
+    PipelineOptions options = {.out = stdout, .stop_after = "partition"};
+    PipelineTimes times = {0};
+    r->good = pipeline_run(&cx, &options, &times);
+    r->plan = cx.plan;
+}
+
+static void test_apply(void)
+{
+    Reading r;
+    apply(&r, "<constraints><pin kernel=\"fc2\" x=\"3\" y=\"9\"/><area kernel=\"fc1\" "
+              "max-cores=\"9\"/><keep-out name=\"camera\" x=\"1\" y=\"2\" w=\"3\" h=\"4\"/>"
+              "</constraints>");
+    CU_ASSERT_TRUE_FATAL(r.good);
+    CU_ASSERT_EQUAL_FATAL(r.plan->kernels.n, 2);
+    const Kernel *fc1 = r.plan->kernels.data[0], *fc2 = r.plan->kernels.data[1];
+    CU_ASSERT(!fc1->pin && fc1->area && fc1->area->max_cores == 9);
+    CU_ASSERT(!fc2->area && fc2->pin && fc2->pin->x == 3 && fc2->pin->y == 9);
+    CU_ASSERT_EQUAL_FATAL(r.plan->keepouts.n, 1);
+    const KeepOut *k = &r.plan->keepouts.data[0];
+    CU_ASSERT(k->x == 1 && k->y == 2 && k->w == 3 && k->h == 4 && !k->dead);
+    CU_ASSERT_STRING_EQUAL(k->why, "keep-out 'camera'");
+    capture_end(&r.capture);
+}
+
+/* What contradicts itself is said before anything is planned. */
+static void test_conflicts(void)
+{
+    static const struct {
+        const char *text, *message;
+        int code;
+    } cases[] = {
+        {PIN("kernel=\"fc3\" x=\"1\" y=\"1\""), "unknown kernel 'fc3', did you mean 'fc1'?",
+         EXIT_INPUT},
+        {AREA("kernel=\"conv\" max-cores=\"1\""), "note: kernels are: fc1, fc2\n", EXIT_INPUT},
+        {PIN("kernel=\"fc1\" x=\"1\" y=\"1\" w=\"3\" h=\"3\"/>\n <pin kernel=\"fc2\" x=\"3\" "
+             "y=\"3\""),
+         ":3:2: error: the pins of kernels 'fc1' and 'fc2' overlap", EXIT_INFEASIBLE},
+        {PIN("kernel=\"fc1\" x=\"1\" y=\"1\" w=\"3\" h=\"3\"/>\n <keep-out name=\"k\" x=\"3\" "
+             "y=\"3\" "
+             "w=\"9\" h=\"1\""),
+         ":2:2: error: the pin of kernel 'fc1' takes cores of (3, 3) .. (11, 3), keep-out 'k'",
+         EXIT_INFEASIBLE},
+        {PIN("kernel=\"fc1\" x=\"1\" y=\"1\" w=\"3\" h=\"3\"/>\n <area kernel=\"fc1\" "
+             "max-cores=\"8\""),
+         ":2:2: error: kernel 'fc1' is pinned to 9 cores, its area is 8", EXIT_INFEASIBLE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Reading r;
+        apply(&r, cases[i].text);
+        CU_ASSERT_FALSE(r.good);
+        CU_ASSERT_EQUAL(diag_exit_code(&r.capture.diag), cases[i].code);
+        if (!strstr(said(&r.capture), cases[i].message))
+            printf("\nexpected: %s\nsaid: %s", cases[i].message, said(&r.capture));
+        CU_ASSERT_PTR_NOT_NULL(strstr(said(&r.capture), cases[i].message));
+        capture_end(&r.capture);
+    }
+}
+
 static void test_missing_file(void)
 {
     Capture c;
@@ -402,6 +477,8 @@ int main(void)
         {"other machine", test_other_machine},
         {"cut off", test_cut},
         {"round trip", test_round_trip},
+        {"apply", test_apply},
+        {"conflicts", test_conflicts},
         {"missing file", test_missing_file},
         CU_TEST_INFO_NULL,
     };
