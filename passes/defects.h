@@ -39,8 +39,8 @@ bool defects_xml_read(Diag *d, Arena *a, const char *path, const Machine *m, Def
  * are too many of them, or no core is left. */
 bool plan_set_defects(Diag *d, Plan *plan, const Defects *defects);
 
-/* New places and ways for a plan that was made for another wafer: kernels keep shape and
- * orientation, and only those on missing cores move, if that is enough. False with a message
+/* New places and ways for a plan that was made for another wafer: kernels keep their
+ * shape, and only those on missing cores move and turn, if that is enough. False with a message
  * (EXIT_INFEASIBLE) if nothing was found. */
 bool plan_relink(Diag *d, Plan *plan, uint32_t *n_moved);
 

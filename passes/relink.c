@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // passes/relink.c - new places and ways for a finished plan whose wafer has holes.
 //
-// Kernels keep shape and orientation. First only those move that stand on missing cores, then one
-// by one also those whose streams found no way, then all by the same distance, then each by
-// itself. A place is a corner beside something that is
+// Kernels keep their shape, and their orientation while that works. First only those move that
+// stand on missing cores, then one by one also those whose streams found no way, then all by the
+// same distance, then each by itself. A place is a corner beside something that is
 // there already (as in bottom-left packing), or beside the tracks of a bundle along it, judged by
 // the distance to the kernels its streams come from and go to; the router decides, asked for ways
 // in closed form first, one stream after the other, and for all it can do where that fails. What is
@@ -21,6 +21,7 @@ enum {
     RANKS = 6,       /* and places for each, */
     APART = 4,       /* so far from each other at least */
     MAX_SHIFTS = 40, /* distances for all kernels together */
+    MODES = 8,       /* ways to turn: none, all that move by the same quarters, each by its own */
     LIMIT_STEPS = 3, /* of plan_link_limit() */
     MORE = 4,        /* kernels that may move besides those that must */
     TURNS = 3,       /* orders of streams */
@@ -30,7 +31,9 @@ enum {
 typedef struct Relink {
     Plan *plan;
     Arena scratch;
-    Box *old;        /* where kernels stood */
+    Box *old;        /* where kernels stood, */
+    uint32_t *turn;  /* and how */
+    unsigned mode;   /* quarter turns of what moves; from 4 on drawn for each kernel */
     bool *placed;    /* by kernel: stays, or has got its place */
     bool *stays;     /* by kernel: not to be moved */
     uint32_t *blame; /* by kernel: tries in which one of its streams had no way */
@@ -180,7 +183,9 @@ static const Spot *pick(const Spot *spots, size_t n, unsigned rank, int32_t apar
 static bool place_one(Relink *r, Kernel *k, int32_t room, unsigned rank)
 {
     Box was = r->old[k->id];
-    int32_t w = was.x1 - was.x0 + 1, h = was.y1 - was.y0 + 1;
+    uint32_t ew, eh;
+    plan_extent(k, &ew, &eh);
+    int32_t w = (int32_t)ew, h = (int32_t)eh;
     Lines xs = {.n = 0}, ys = {.n = 0};
     Spot spots[MAX_LINES * MAX_LINES];
     size_t n = 0;
@@ -269,26 +274,40 @@ static bool route(Relink *r, unsigned step)
     return false;
 }
 
+/* Everything where it was; those that do not stay turned, to be placed. Returns how many. */
+static uint32_t lift(Relink *r, Rng *rng)
+{
+    uint32_t moving = 0;
+    for (uint32_t i = 0; i < r->plan->kernels.n; i++) {
+        Kernel *k = r->plan->kernels.data[i];
+        k->x = (uint32_t)r->old[i].x0;
+        k->y = (uint32_t)r->old[i].y0;
+        k->turn = r->turn[i];
+        r->placed[i] = r->stays[i];
+        if (r->stays[i])
+            continue;
+        k->turn = (k->turn + (r->mode < 4 ? r->mode : rng_below(rng, 4))) % 4;
+        moving++;
+    }
+    return moving;
+}
+
 /* Moves the kernels that do not stay. */
 static bool try_moves(Relink *r, unsigned step)
 {
     Plan *plan = r->plan;
     uint32_t lanes = 1, n = (uint32_t)plan->kernels.n;
+    unsigned ranks = r->thorough ? 1 : r->mode > 0 ? 2 : RANKS;
+    Rng rng = {r->mode};
     for (size_t i = 0; i < plan->streams.n; i++)
         if (plan->streams.data[i]->protocol.lanes > lanes)
             lanes = plan->streams.data[i]->protocol.lanes;
     const int32_t rooms[N_ROOMS] = {
         0, 1, 3, (int32_t)lanes / 2, (int32_t)lanes, 2 * (int32_t)lanes};
-    for (unsigned t = 0; t < N_ROOMS * (r->thorough ? 1 : RANKS); t++) {
+    for (unsigned t = 0; t < N_ROOMS * ranks; t++) {
         int32_t room = rooms[t % N_ROOMS];
-        uint32_t moving = 0;
+        uint32_t moving = lift(r, &rng);
         bool good = true;
-        for (uint32_t i = 0; i < n; i++) {
-            r->placed[i] = r->stays[i];
-            moving += !r->stays[i];
-            plan->kernels.data[i]->x = (uint32_t)r->old[i].x0;
-            plan->kernels.data[i]->y = (uint32_t)r->old[i].y0;
-        }
         for (uint32_t i = 0; good && i < n; i++)
             if (!r->placed[i])
                 good = place_one(r, plan->kernels.data[i], room, t / N_ROOMS);
@@ -337,6 +356,7 @@ static bool try_shift(Relink *r, unsigned step)
         for (size_t k = 0; k < plan->kernels.n; k++) {
             plan->kernels.data[k]->x = (uint32_t)(r->old[k].x0 + spots[t].x);
             plan->kernels.data[k]->y = (uint32_t)(r->old[k].y0 + spots[t].y);
+            plan->kernels.data[k]->turn = r->turn[k];
         }
         r->tries++;
         if (route(r, step))
@@ -345,16 +365,25 @@ static bool try_shift(Relink *r, unsigned step)
     return false;
 }
 
-static bool try_all(Relink *r, bool (*attempt)(Relink *r, unsigned step))
+static bool try_limits(Relink *r, bool (*attempt)(Relink *r, unsigned step))
 {
-    for (int thorough = 0; thorough < 2; thorough++) {
-        r->thorough = thorough;
-        r->overload = false;
-        for (unsigned step = 0; step < LIMIT_STEPS && (step == 0 || r->overload); step++)
-            if (attempt(r, step))
-                return true;
-    }
+    r->overload = false;
+    for (unsigned step = 0; step < LIMIT_STEPS && (step == 0 || r->overload); step++)
+        if (attempt(r, step))
+            return true;
     return false;
+}
+
+/* Ways in closed form in all modes, then all that the router can do without turns. */
+static bool try_all(Relink *r, bool (*attempt)(Relink *r, unsigned step), unsigned modes)
+{
+    r->thorough = false;
+    for (r->mode = 0; r->mode < modes; r->mode++)
+        if (try_limits(r, attempt))
+            return true;
+    r->thorough = true;
+    r->mode = 0;
+    return try_limits(r, attempt);
 }
 
 /* One more kernel may move: of those that stay, the one in the way most often. */
@@ -374,15 +403,15 @@ static bool free_one(Relink *r)
 static bool search(Relink *r)
 {
     for (unsigned more = 0; more <= MORE; more++) {
-        if (try_all(r, try_moves))
+        if (try_all(r, try_moves, 4))
             return true;
         if (!free_one(r))
             break;
     }
-    if (try_all(r, try_shift))
+    if (try_all(r, try_shift, 1))
         return true;
     memset(r->stays, 0, r->plan->kernels.n * sizeof *r->stays);
-    return try_all(r, try_moves);
+    return try_all(r, try_moves, MODES);
 }
 
 static bool explain(Diag *d, const Relink *r)
@@ -416,18 +445,21 @@ bool plan_relink(Diag *d, Plan *plan, uint32_t *n_moved)
     Relink r = {.plan = plan};
     size_t n = plan->kernels.n;
     r.old = arena_array(&r.scratch, Box, n + 1);
+    r.turn = arena_array(&r.scratch, uint32_t, n + 1);
     r.placed = arena_array(&r.scratch, bool, n + 1);
     r.stays = arena_array(&r.scratch, bool, n + 1);
     r.blame = arena_array(&r.scratch, uint32_t, n + 1);
     for (size_t i = 0; i < n; i++) {
         r.old[i] = plan_box(plan->kernels.data[i]);
+        r.turn[i] = plan->kernels.data[i]->turn;
         r.stays[i] = clear_of_keepouts(plan, r.old[i]);
     }
     bool good = search(&r) || explain(d, &r);
     *n_moved = 0;
     for (size_t i = 0; i < n; i++) {
         const Kernel *k = plan->kernels.data[i];
-        *n_moved += (int32_t)k->x != r.old[i].x0 || (int32_t)k->y != r.old[i].y0;
+        *n_moved +=
+            (int32_t)k->x != r.old[i].x0 || (int32_t)k->y != r.old[i].y0 || k->turn != r.turn[i];
     }
     arena_free(&r.scratch);
     return good;

@@ -188,10 +188,62 @@ static bool within(const Grid *g, const KernelInfo *k)
            g->y + (g->ny - 1) * g->sy < k->y + k->h;
 }
 
-static void move_grid(Grid *g, const KernelInfo *from, const Kernel *to)
+/* A region on its way: turned by quarters, clockwise, then moved. */
+typedef struct Move {
+    const KernelInfo *from;
+    const Kernel *to;
+    uint32_t quarters;
+} Move;
+
+static Move move_of(const Image *image, const Plan *plan, uint32_t kernel)
 {
-    g->x = g->x - from->x + to->x;
-    g->y = g->y - from->y + to->y;
+    const KernelInfo *from = &image->kernels[kernel];
+    const Kernel *to = plan->kernels.data[kernel];
+    return (Move){from, to, (to->turn + 4 - from->turn) % 4};
+}
+
+/* By a quarter turn (x, y) of w x h cores goes to (h - 1 - y, x): rows become columns, from the
+ * last to the first. */
+static Grid move_grid(const Move *m, Grid g)
+{
+    uint32_t w = m->from->w, h = m->from->h;
+    g.x -= m->from->x;
+    g.y -= m->from->y;
+    for (uint32_t i = 0; i < m->quarters; i++) {
+        g = (Grid){h - 1 - (g.y + (g.ny - 1) * g.sy), g.x, g.ny, g.nx, g.sy, g.sx};
+        uint32_t old = w;
+        w = h;
+        h = old;
+    }
+    g.x += m->to->x;
+    g.y += m->to->y;
+    return g;
+}
+
+static uint32_t move_side(const Move *m, uint32_t side)
+{
+    return side < SIDE_RAMP ? (side + m->quarters) % 4 : side;
+}
+
+/* The new i runs against the old j. What is affine over the grid begins at another corner. */
+static void turn_rect(Arena *a, const Class *c, const Grid *before, CoreRect *r)
+{
+    int64_t last = (int64_t)before->ny - 1;
+    Affine *data = arena_array(a, Affine, c->n_data);
+    Init *inits = arena_array(a, Init, r->n_inits);
+    for (uint32_t i = 0; i < c->n_data; i++) {
+        const Affine *d = &r->data[i];
+        int32_t against = (int32_t)(0 - (uint32_t)d->dj);
+        data[i] = (Affine){(int32_t)(d->value + last * d->dj), against, d->di};
+    }
+    for (uint32_t i = 0; i < r->n_inits; i++) {
+        const Init *n = &r->inits[i];
+        int64_t against = (int64_t)(0 - (uint64_t)n->pitch_j);
+        inits[i] = (Init){n->address, n->bytes, n->offset + (uint64_t)(last * n->pitch_j), against,
+                          n->pitch_i};
+    }
+    r->data = data;
+    r->inits = inits;
 }
 
 /* The new color of what was color `color` in this direction at the kernel's cores. */
@@ -220,7 +272,13 @@ static void move_cores(Emitter *e, const Image *image)
                                                        (uint32_t)channels[n].color);
         }
         r.channels = channels;
-        move_grid(&r.grid, &image->kernels[r.kernel], k);
+        Move m = move_of(image, e->plan, r.kernel);
+        for (uint32_t q = 0; q < m.quarters; q++) {
+            Grid g = r.grid;
+            turn_rect(e->arena, c, &g, &r);
+            r.grid = (Grid){g.x, g.y, g.ny, g.nx, g.sy, g.sx}; /* its place follows below */
+        }
+        r.grid = move_grid(&m, image->cores[i].grid);
         vec_push(e->arena, &e->cores, r);
     }
 }
@@ -232,7 +290,13 @@ static void move_routes(Emitter *e, const Image *image)
         const StreamInfo *s = &image->streams[r.stream];
         if (s->to == PLAN_HOST || !within(&r.grid, &image->kernels[s->to]))
             continue;
-        move_grid(&r.grid, &image->kernels[s->to], e->plan->kernels.data[s->to]);
+        Move m = move_of(image, e->plan, (uint32_t)s->to);
+        uint32_t out = 0;
+        for (uint32_t side = 0; side < SIDE_COUNT; side++)
+            out |= (r.out >> side & 1) << move_side(&m, side);
+        r.out = out;
+        r.in = move_side(&m, r.in);
+        r.grid = move_grid(&m, r.grid);
         if (!is_own(s))
             r.color = e->plan->streams.data[r.stream]->color;
         vec_push(e->arena, &e->routes, r);
@@ -268,6 +332,8 @@ bool kernels_move(Arena *a, Diag *d, const Image *image, const Plan *plan, Image
         result->kernels[i] = image->kernels[i];
         result->kernels[i].x = plan->kernels.data[i]->x;
         result->kernels[i].y = plan->kernels.data[i]->y;
+        result->kernels[i].turn = plan->kernels.data[i]->turn;
+        plan_extent(plan->kernels.data[i], &result->kernels[i].w, &result->kernels[i].h);
     }
     for (uint32_t i = 0; i < image->n_streams; i++) {
         result->streams[i] = image->streams[i];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backend/kernels/replan.h - a finished image back to a plan, and on to an image again.
  *
- * A kernel keeps its programs, data, weights and the routes inside its region and may move as a
- * rectangle; streams keep their protocols and rings and get new ways, ports and colors. So the
- * programs' digest stays, and native code with it. */
+ * A kernel keeps its programs, data, weights and the routes inside its region and may move and
+ * turn as a rectangle; streams keep their protocols and rings and get new ways, ports and
+ * colors. So the programs' digest stays, and native code with it. */
 #ifndef WSEC_KERNELS_REPLAN_H
 #define WSEC_KERNELS_REPLAN_H
 
@@ -14,7 +14,8 @@
  * message if what the image says of its kernels does not fit together. */
 bool kernels_replan(Arena *a, Diag *d, const Image *image, Plan *plan);
 
-/* The image with its kernels where the plan has them and streams on the plan's ways. */
+/* The image with its kernels where the plan has them, turned as there but mirrored as before, and
+ * streams on the plan's ways. */
 bool kernels_move(Arena *a, Diag *d, const Image *image, const Plan *plan, Image *result);
 
 #endif

@@ -68,9 +68,13 @@ static void tell(const Image *image, const Image *result, bool fits, uint32_t n_
     uint32_t told = 0;
     for (uint32_t i = 0; i < image->n_kernels && told < MOST_TOLD; i++) {
         const KernelInfo *p = &image->kernels[i], *q = &result->kernels[i];
-        if (p->x == q->x && p->y == q->y)
+        uint32_t quarters = (q->turn + 4 - p->turn) % 4;
+        if (p->x == q->x && p->y == q->y && quarters == 0)
             continue;
-        printf("  %s from (%u, %u) to (%u, %u)\n", p->name, p->x, p->y, q->x, q->y);
+        printf("  %s from (%u, %u) to (%u, %u)", p->name, p->x, p->y, q->x, q->y);
+        if (quarters > 0)
+            printf(", turned by %u degrees", 90 * quarters);
+        putchar('\n');
         told++;
     }
     if (told < n_moved)

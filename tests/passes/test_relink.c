@@ -6,6 +6,7 @@
 
 #include "backend/kernels/replan.h"
 #include "passes/defects.h"
+#include "passes/planner.h"
 #include "tests/common/suite.h"
 #include "tests/ir/graph_testing.h"
 #include "tests/kernels/bench.h"
@@ -143,6 +144,60 @@ static void test_random(void)
     CU_ASSERT_TRUE(count.moved >= count.ran / 2);
 }
 
+// The whole square fabric turned by q quarters: kernels with it, streams anew.
+static bool turn_all(Bench *b, Plan *plan, uint32_t q)
+{
+    Router *router;
+    uint32_t side = b->image.machine.width;
+    CU_ASSERT_EQUAL_FATAL(side, b->image.machine.height);
+    for (size_t i = 0; i < plan->kernels.n; i++) {
+        Kernel *k = plan->kernels.data[i];
+        uint32_t x = k->x, y = k->y, w, h;
+        plan_extent(k, &w, &h);
+        for (uint32_t n = 0; n < q; n++) {
+            uint32_t old_x = x, old_w = w;
+            x = side - y - h;
+            y = old_x;
+            w = h;
+            h = old_w;
+        }
+        k->x = x;
+        k->y = y;
+        k->turn = (k->turn + q) % 4;
+    }
+    return plan_route(plan, &b->arena, plan_link_limit(plan, 2), &router);
+}
+
+static void test_turned(void)
+{
+    unsigned turned = 0;
+    for (uint64_t seed = 100; seed < 112; seed++) {
+        Capture c;
+        Bench b;
+        Rng r = {seed};
+        capture_begin(&c);
+        bench_begin(&b, "turned", "wse2-64x64", DT_F32);
+        b.diag.out = c.diag.out;
+        b.graph = random_graph(&b.arena, &r, DT_F32, 3 + rng_below(&r, 6), false);
+        b.cx.graph = b.graph;
+        bool ran = bench_plan(&b, 0) && bench_run(&b, 1) >= 0;
+        for (uint32_t q = 1; ran && q < 4; q++) {
+            Plan plan;
+            Image moved;
+            CU_ASSERT_TRUE_FATAL(kernels_replan(&b.arena, &b.diag, &b.image, &plan));
+            if (!turn_all(&b, &plan, q))
+                continue;
+            CU_ASSERT_TRUE_FATAL(kernels_move(&b.arena, &b.diag, &b.image, &plan, &moved));
+            check_moved(&b, &moved, &r, "turned");
+            turned++;
+        }
+        bench_end(&b);
+        capture_end(&c);
+    }
+    printf("%u ... ", turned);
+    CU_ASSERT_TRUE(turned >= 9);
+}
+
 // What an image says of its kernels is not the checker's business, so it may say anything.
 static void test_lies(void)
 {
@@ -190,6 +245,10 @@ static void test_lies(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"random networks", test_random}, {"lies", test_lies}, CU_TEST_INFO_NULL};
+        {"random networks", test_random},
+        {"turned", test_turned},
+        {"lies", test_lies},
+        CU_TEST_INFO_NULL,
+    };
     return suite_run("relink", tests);
 }
