@@ -109,7 +109,7 @@ static bool fill(Holes *q, double limit, State *t)
 {
     const PackProblem *p = q->s->problem;
     Arena scratch = {0};
-    const Curve *curves = curves_make(q->s, &scratch, limit, NULL);
+    const Curve *curves = curves_make(q->s, &scratch, limit);
     bool ok = true;
     for (uint32_t k = 0; k < q->s->n && ok; k++) {
         const Curve *c = &curves[p->class_of[k]];

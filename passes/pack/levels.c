@@ -223,26 +223,9 @@ static void curve_offer(Curve *c, Leaf *at, int32_t side, int32_t along, int32_t
     }
 }
 
-uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first)
-{
-    uint64_t group = signature_key(in) >> 20;
-    uint32_t low = 0, high = c->n, end;
-    while (low < high) {
-        uint32_t mid = (low + high) / 2;
-        if (c->keys[mid] >> 20 < group)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    for (end = low; end < c->n && c->keys[end] >> 20 == group; end++)
-        ;
-    *first = low;
-    return end - low;
-}
-
-/* Of all families of a class, or of a group only. `at` has room for side + 1. */
-static void curve_make(const Search *s, Arena *a, double limit, uint32_t class_index,
-                       const uint32_t *group, Leaf *at, Curve *c)
+/* Of the families of a class that are not spare. `at` has room for side + 1. */
+static void curve_make(const Search *s, Arena *a, double limit, uint32_t class_index, Leaf *at,
+                       Curve *c)
 {
     const PackProblem *p = s->problem;
     const Class *class_of = &s->classes[class_index];
@@ -252,9 +235,8 @@ static void curve_make(const Search *s, Arena *a, double limit, uint32_t class_i
     for (size_t i = 0; i < extents; i++)
         across[i] = EXTENT_NONE;
     c->across = across;
-    uint32_t first = 0, count = group ? class_group(class_of, group, &first) : class_of->n_lean;
-    for (uint32_t i = first; i < first + count; i++) {
-        uint32_t family = group ? class_of->by_key[i] : class_of->lean[i];
+    for (uint32_t i = 0; i < class_of->n_lean; i++) {
+        uint32_t family = class_of->lean[i];
         PackShape shape;
         if (!p->model->shape(p->model->self, class_index, family, limit, &shape))
             continue;
@@ -285,12 +267,12 @@ static Leaf *points_room(const Search *s)
     return at;
 }
 
-Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group)
+Curve *curves_make(const Search *s, Arena *a, double limit)
 {
     Curve *curves = arena_array(a, Curve, s->problem->n_classes);
     Leaf *at = points_room(s);
     for (uint32_t c = 0; c < s->problem->n_classes; c++)
-        curve_make(s, a, limit, c, group, at, &curves[c]);
+        curve_make(s, a, limit, c, at, &curves[c]);
     free(at);
     return curves;
 }
@@ -306,7 +288,7 @@ static const Curve *ask(Search *s, uint32_t level, uint32_t first, uint32_t coun
     for (uint32_t c = first; c < first + count; c++)
         if (!l->curves[c].across) {
             at = at ? at : points_room(s);
-            curve_make(s, &s->arena, s->limits[level], c, NULL, at, &l->curves[c]);
+            curve_make(s, &s->arena, s->limits[level], c, at, &l->curves[c]);
         }
     pthread_mutex_unlock(&s->lock);
     free(at);

@@ -275,7 +275,7 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
     result->bound = pack_bound(p);
     result->places = arena_array(a, PackPlace, p->n_kernels);
     State *starts[MAX_STARTS], *best = NULL;
-    uint32_t n_starts = make_starts(&s, &scratch, starts, o->seconds / 6);
+    uint32_t n_starts = make_starts(&s, &scratch, starts, o->seconds / 10);
     double effort = (double)o->effort * 1e6;
     if (o->effort == 0 && o->seconds <= 0) { /* so much that few kernels take milliseconds */
         double n2 = (double)s.n * s.n;

@@ -283,38 +283,6 @@ static bool try_level(Rows *q, uint32_t level)
     return try_curves(q, level, search_curves(q->s, level));
 }
 
-static void try_group(Rows *q, const uint32_t *group, double until)
-{
-    Arena arena = {0};
-    const Search *s = q->s;
-    for (uint32_t level = 0; level < LEVEL_COUNT; level += 8) {
-        if (s->problem->time * s->limits[level] > q->lowest || (until > 0 && pack_now() > until))
-            break;
-        ArenaMark mark = arena_mark(&arena);
-        try_curves(q, level, curves_make(s, &arena, s->limits[level], group));
-        arena_rewind(&arena, mark);
-    }
-    arena_free(&arena);
-}
-
-/* Where adapters weigh: rows of kernels that agree in all components but the last, for every
- * such group that all classes have, until a looser limit cannot pay. */
-static void try_groups(Rows *q, double until)
-{
-    const Search *s = q->s;
-    const Class *first = &s->classes[0];
-    for (uint32_t i = 0; i < first->n; i++) {
-        const uint32_t *group = first->families[first->by_key[i]].in;
-        uint32_t begin, common = 1;
-        if (i > 0 && first->keys[i] >> 20 == first->keys[i - 1] >> 20)
-            continue;
-        for (uint32_t c = 0; c < s->problem->n_classes && common; c++)
-            common = class_group(&s->classes[c], group, &begin);
-        if (common)
-            try_group(q, group, until);
-    }
-}
-
 /* One row of kernels that all have the same signature, for every signature and the ladder of
  * limits: no adapters at all. O(signatures * levels * (kernels + edges)). */
 static void try_uniform(Rows *q, double until)
@@ -424,10 +392,8 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
         if (level >= 3 && level < LEVEL_COUNT + 3)
             try_level(&q, level - 3);
     }
-    if (p->adapter > 0) {
-        try_groups(&q, seconds > 0 ? begin + 2 * seconds : 0);
-        try_uniform(&q, seconds > 0 ? begin + 3 * seconds : 0);
-    }
+    if (p->adapter > 0)
+        try_uniform(&q, seconds > 0 ? begin + 1.5 * seconds : 0);
     n_starts = 0;
     for (uint32_t r = 0; r <= MAX_ROWS && n_starts < max; r++)
         if (q.has[r])

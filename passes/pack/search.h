@@ -112,10 +112,8 @@ void search_finish(Search *s);
 const Curve *search_curves(Search *s, uint32_t level); /* of all classes */
 const Curve *search_curve(Search *s, uint32_t level, uint32_t class_index);
 uint32_t search_level(const Search *s, double limit); /* the last level at or below it */
-/* Families that agree with `in` in all but the last component: a range of by_key. */
-uint32_t class_group(const Class *c, const uint32_t *in, uint32_t *first);
-/* Curves of all families, or of a group only. */
-Curve *curves_make(const Search *s, Arena *a, double limit, const uint32_t *group);
+/* The same for any limit. */
+Curve *curves_make(const Search *s, Arena *a, double limit);
 Leaf leaf_of(const Class *c, uint32_t family, bool turned, const PackShape *shape);
 
 /* Components in which two signatures differ. */

@@ -169,7 +169,7 @@ static bool try_level(Shelves *q, uint32_t level)
 {
     double limit = q->s->limits[level];
     ArenaMark mark = arena_mark(&q->scratch);
-    const Curve *curves = curves_make(q->s, &q->scratch, limit, NULL);
+    const Curve *curves = curves_make(q->s, &q->scratch, limit);
     bool ok =
         q->s->problem->n_keepouts ? try_shelves(q, limit, curves) : try_rows(q, limit, curves);
     arena_rewind(&q->scratch, mark);
