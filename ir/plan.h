@@ -146,6 +146,7 @@ typedef struct Plan {
     const char *why;        /* one line: what limits the plan */
     VEC(SizePoint) curve;   /* what other numbers of cores would give, if asked for */
     struct Sizing *sizing;  /* what sizing knows, for placement */
+    uint64_t shapes_bound;  /* no choice of shapes that fits the cores allowed is faster */
 } Plan;
 
 /* Fabric position of canonical (cx, cy) of a kernel, and fabric side of a canonical one. */

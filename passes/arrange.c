@@ -406,3 +406,72 @@ void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rou
         }
     }
 }
+
+/* One round of a kernel's turns and mirrors that keep its region. */
+static bool orient_one(Arrange *g, Kernel *k)
+{
+    Best best = {true, arrange_cost(g, k), k->x, k->y, k->turn, k->mirror};
+    uint64_t before = best.cost;
+    uint32_t first = k->turn % 2;
+    for (unsigned o = 0; o < 4; o++) {
+        k->turn = first + 2 * (o / 2);
+        k->mirror = o % 2;
+        uint64_t cost = arrange_cost(g, k);
+        if (cost < best.cost)
+            best = (Best){true, cost, k->x, k->y, k->turn, k->mirror};
+    }
+    stand(k, &best);
+    return best.cost < before;
+}
+
+/* Along the tree of first inputs an exact program over the four orientations of every kernel,
+ * then single kernels, for all other streams. */
+void arrange_orient(Arrange *g, const uint32_t *order, uint32_t n)
+{
+    uint64_t(*cost)[4] = arena_alloc(g->arena, g->n, sizeof *cost, alignof(uint64_t));
+    uint8_t(*pick)[4] = arena_alloc(g->arena, g->n, sizeof *pick, 1);
+    for (uint32_t i = n; i-- > 0;) {
+        Kernel *k = g->plan->kernels.data[order[i]];
+        const Stream *in = g->plan->streams.data[k->in[0]];
+        Kernel *from = in->from == PLAN_HOST ? NULL : g->plan->kernels.data[in->from];
+        for (unsigned p = 0; p < (from ? 4 : 1); p++) {
+            uint64_t best = UINT64_MAX;
+            if (from) {
+                from->turn = from->turn % 2 + 2 * (p / 2);
+                from->mirror = p % 2;
+            }
+            for (unsigned o = 0; o < 4; o++) {
+                k->turn = k->turn % 2 + 2 * (o / 2);
+                k->mirror = o % 2;
+                uint64_t c = cost[k->id][o] + stream_estimate(g, in);
+                for (uint32_t j = 0; j < k->n_out && p == 0; j++) {
+                    const Stream *out = g->plan->streams.data[k->out[j]];
+                    if (out->to == PLAN_HOST)
+                        cost[k->id][o] += stream_estimate(g, out);
+                    c += out->to == PLAN_HOST ? stream_estimate(g, out) : 0;
+                }
+                if (c < best) {
+                    best = c;
+                    pick[k->id][p] = (uint8_t)o;
+                }
+            }
+            if (from)
+                cost[from->id][p] += best;
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        Kernel *k = g->plan->kernels.data[order[i]];
+        int32_t from = g->plan->streams.data[k->in[0]]->from;
+        const Kernel *f = from == PLAN_HOST ? NULL : g->plan->kernels.data[from];
+        unsigned o = pick[k->id][f ? f->turn / 2 * 2 + (f->mirror ? 1 : 0) : 0];
+        k->turn = k->turn % 2 + 2 * (o / 2);
+        k->mirror = o % 2;
+    }
+    bool moved = true;
+    for (unsigned round = 0; round < 4 && moved; round++) {
+        moved = false;
+        for (uint32_t i = 0; i < n; i++)
+            if (!g->fixed[order[i]])
+                moved = orient_one(g, g->plan->kernels.data[order[i]]) || moved;
+    }
+}

@@ -7,6 +7,8 @@
  * memory: every resident weight is read from its core's memory at least once a sample, by an
  *   operation that is no faster than the machine's multiply-accumulate of that type.
  * host: every word of input and output passes the ports, at their bandwidth.
+ * shapes: the least time for which shapes of all kernels, and the adapters that lanes ask for,
+ *   take no more cores than are allowed (sizing_bound; on what was planned, not fewer cores).
  * Each is rounded up only once, at the end: a bound on any schedule. */
 #include "passes/planner.h"
 
@@ -89,5 +91,6 @@ Bounds plan_bounds(const Plan *p, uint32_t max_cores)
     Fraction f = m->host_words;
     return (Bounds){.compute = (work + cores - 1) / cores,
                     .memory = (reads + cores - 1) / cores,
-                    .host = (plan_host_words(p) * f.den + f.num - 1) / f.num};
+                    .host = (plan_host_words(p) * f.den + f.num - 1) / f.num,
+                    .shapes = max_cores ? 0 : p->shapes_bound};
 }

@@ -27,12 +27,14 @@ static uint64_t own_cost(const Sizing *z, const Choice *c, uint32_t shape, uint6
     const Shape *s = &c->class_of->shapes.data[shape];
     if (s->cycles > T || (c->allowed && !c->allowed[shape]))
         return SIZE_NEVER;
-    if (z->row_height) {
-        bool turned = z->turned[c->kernel->id];
-        uint32_t w = turned ? s->h : s->w, h = turned ? s->w : s->h;
-        return h <= z->row_height ? (uint64_t)w * z->row_height : SIZE_NEVER;
+    bool matrix = c->kernel->kind == KERNEL_MATVEC || c->kernel->kind == KERNEL_CONV;
+    if (z->rows && matrix) {
+        const RowOf *row = &z->rows[c->kernel->id];
+        uint32_t w = row->turned ? s->h : s->w, h = row->turned ? s->w : s->h;
+        return h <= row->height && w <= row->width ? (uint64_t)w * row->height : SIZE_NEVER;
     }
-    return (uint64_t)s->w * s->h * z->core_price + s->cycles * z->cycles_price;
+    uint64_t price = z->rows ? 1 : z->core_price;
+    return (uint64_t)s->w * s->h * price + s->cycles * z->cycles_price;
 }
 
 /* ---- adapters ---- */
@@ -88,9 +90,9 @@ static void end_lanes(const Sizing *z, const Stream *s, uint32_t i, uint32_t j, 
     *from = t->from.of[i];
     *to = t->to.of[j];
     if (s->from == PLAN_HOST)
-        *from = plan_port_lanes(*to, z->host_lanes);
+        *from = plan_port_lanes(*to, z->in_lanes);
     if (s->to == PLAN_HOST)
-        *to = plan_port_lanes(*from, z->host_lanes);
+        *to = plan_port_lanes(*from, z->out_lanes);
 }
 
 static const AdapterCell *adapter_cell(Sizing *z, const Stream *s, uint32_t i, uint32_t j)
@@ -103,6 +105,17 @@ static const AdapterCell *adapter_cell(Sizing *z, const Stream *s, uint32_t i, u
         ask_adapter(z, s, from, to, cell);
     }
     return cell;
+}
+
+/* In rows, a turned kernel and the unturned one that it feeds stand in one column, which is as
+ * wide as the wider of them. */
+static uint64_t column_cost(const Sizing *z, const Stream *s, uint32_t i, uint32_t j)
+{
+    if (!z->rows || s->from == PLAN_HOST || s->to == PLAN_HOST || !z->rows[s->from].turned ||
+        z->rows[s->to].turned)
+        return 0;
+    uint32_t from = z->table[s->id]->from.of[i], to = z->table[s->id]->to.of[j];
+    return (uint64_t)(from > to ? from - to : to - from) * z->rows[s->to].height;
 }
 
 static uint64_t edge_cost(Sizing *z, const Stream *s, uint32_t i, uint32_t j, uint64_t T)
@@ -128,7 +141,7 @@ static uint64_t edge_cost(Sizing *z, const Stream *s, uint32_t i, uint32_t j, ui
         p.lanes = from;
         extra = 2ull * protocol_words(&p) * protocol_messages(&p) * z->cycles_price;
     }
-    return cell->cores * (z->row_height ? 1 : z->core_price) + extra;
+    return cell->cores * (z->rows ? 1 : z->core_price) + extra + column_cost(z, s, i, j);
 }
 
 /* Place of a kernel's lanes in the tables of its streams. */
@@ -157,12 +170,32 @@ static uint64_t stream_cost(Sizing *z, const Stream *s, int32_t but, uint32_t sh
 
 /* ---- the program ---- */
 
+/* The shapes that can be had at all; down is 0 for the lanes out of some of them. */
+static void find_able(const Sizing *z, Choice *c, uint64_t T)
+{
+    const KernelClass *k = c->class_of;
+    c->n_able = 0;
+    for (uint32_t i = 0; i < k->lanes_out.n; i++)
+        c->down[i] = SIZE_NEVER;
+    for (uint32_t i = 0; i < k->lanes_in.n; i++)
+        c->best[i] = SIZE_NEVER;
+    for (uint32_t i = 0; i < k->shapes.n; i++) {
+        uint64_t cost = own_cost(z, c, i, T);
+        if (cost >= SIZE_NEVER)
+            continue;
+        c->own[c->n_able] = cost;
+        c->able[c->n_able++] = i;
+        c->down[k->out[i]] = 0;
+    }
+}
+
 /* Cost of what the results feed, for every number of lanes out. */
 static void find_down(Sizing *z, Choice *c, bool joins, uint64_t T)
 {
     const KernelClass *k = c->class_of;
     for (uint32_t i = 0; i < k->lanes_out.n; i++) {
-        c->down[i] = 0;
+        if (c->down[i] >= SIZE_NEVER)
+            continue;
         for (uint32_t o = 0; o < c->kernel->n_out && c->down[i] < SIZE_NEVER; o++) {
             const Stream *s = z->plan->streams.data[c->kernel->out[o]];
             uint64_t least = SIZE_NEVER;
@@ -186,32 +219,58 @@ static void find_down(Sizing *z, Choice *c, bool joins, uint64_t T)
 }
 
 /* A shape's cost with all below it, and with second operands as they are now. */
-static uint64_t shape_cost(Sizing *z, const Choice *c, uint32_t shape, bool joins, uint64_t T)
+static uint64_t shape_cost(Sizing *z, const Choice *c, uint32_t able, bool joins, uint64_t T)
 {
-    uint64_t cost = own_cost(z, c, shape, T);
-    if (cost >= SIZE_NEVER)
-        return cost;
-    cost = add_cost(cost, c->down[c->class_of->out[shape]]);
+    uint32_t shape = c->able[able];
+    uint64_t cost = add_cost(c->own[able], c->down[c->class_of->out[shape]]);
     for (uint32_t i = 1; joins && i < c->kernel->n_in; i++)
         cost = add_cost(cost, stream_cost(z, z->plan->streams.data[c->kernel->in[i]],
                                           (int32_t)c->kernel->id, shape, T));
     return cost;
 }
 
-static void choose_tree(Sizing *z, bool joins, uint64_t T)
+/* From the results up: the least cost of everything below a kernel, by its lanes in. */
+static void find_best(Sizing *z, bool joins, uint64_t T)
 {
     for (uint32_t o = z->n; o-- > 0;) {
         Choice *c = &z->choice[z->order[o]];
         const KernelClass *k = c->class_of;
+        find_able(z, c, T);
         find_down(z, c, joins, T);
-        for (uint32_t i = 0; i < k->lanes_in.n; i++)
-            c->best[i] = SIZE_NEVER;
-        for (uint32_t i = 0; i < k->shapes.n; i++) {
-            uint64_t cost = shape_cost(z, c, i, joins, T);
-            if (cost < c->best[k->in[i]])
-                c->best[k->in[i]] = cost;
+        for (uint32_t a = 0; a < c->n_able; a++) {
+            uint64_t cost = shape_cost(z, c, a, joins, T);
+            uint32_t in = k->in[c->able[a]];
+            if (cost < c->best[in])
+                c->best[in] = cost;
         }
     }
+}
+
+uint64_t sizing_relaxed(Sizing *z, uint64_t T)
+{
+    uint64_t cost = 0;
+    sizing_bare(z->plan);
+    find_best(z, false, T);
+    for (uint32_t k = 0; k < z->n; k++) {
+        const Choice *c = &z->choice[k];
+        const Stream *in = z->plan->streams.data[c->kernel->in[0]];
+        if (in->from != PLAN_HOST)
+            continue;
+        uint64_t least = SIZE_NEVER;
+        for (uint32_t i = 0; i < c->class_of->lanes_in.n; i++) {
+            uint64_t here = c->best[i];
+            if (here < least)
+                here = add_cost(here, edge_cost(z, in, 0, i, T));
+            least = here < least ? here : least;
+        }
+        cost = add_cost(cost, least);
+    }
+    return cost;
+}
+
+static void choose_tree(Sizing *z, bool joins, uint64_t T)
+{
+    find_best(z, joins, T);
     for (uint32_t o = 0; o < z->n; o++) {
         Choice *c = &z->choice[z->order[o]];
         const Stream *in = z->plan->streams.data[c->kernel->in[0]];
@@ -222,8 +281,9 @@ static void choose_tree(Sizing *z, bool joins, uint64_t T)
         uint64_t best = UINT64_MAX;
         uint32_t last = UINT32_MAX;
         uint64_t edge = 0;
-        for (uint32_t i = 0; i < shapes->n; i++) {
-            uint64_t cost = shape_cost(z, c, i, joins, T);
+        for (uint32_t a = 0; a < c->n_able; a++) {
+            uint32_t i = c->able[a];
+            uint64_t cost = shape_cost(z, c, a, joins, T);
             if (cost > best || cost >= SIZE_NEVER)
                 continue;
             if (c->class_of->in[i] != last) {
@@ -337,11 +397,23 @@ bool sizing_adapter(const Sizing *z, const Stream *s, Shape *shape)
     if (s->to != PLAN_HOST)
         to = plan_lanes_needed(z->choice[s->to].kernel, s->to_input, sizing_chosen(z, s->to));
     if (s->from == PLAN_HOST)
-        from = plan_port_lanes(to, z->host_lanes);
+        from = plan_port_lanes(to, z->in_lanes);
     if (s->to == PLAN_HOST)
-        to = plan_port_lanes(from, z->host_lanes);
+        to = plan_port_lanes(from, z->out_lanes);
     *shape = (Shape){.lanes_in = from, .lanes_out = to, .split = 1, .segs_out = s->protocol.segs};
     return from != to;
+}
+
+void sizing_strip(Sizing *z, const Stream *s, Shape *shape)
+{
+    uint32_t i = 0, j = 0;
+    if (s->from != PLAN_HOST)
+        i = lanes_at(&z->choice[s->from], s, false, z->choice[s->from].chosen);
+    if (s->to != PLAN_HOST)
+        j = lanes_at(&z->choice[s->to], s, true, z->choice[s->to].chosen);
+    const AdapterCell *cell = adapter_cell(z, s, i, j);
+    shape->h = shape->lanes_in > shape->lanes_out ? shape->lanes_in : shape->lanes_out;
+    shape->w = cell->cores / shape->h;
 }
 
 uint64_t sizing_slowest(const Sizing *z, const Kernel **which)

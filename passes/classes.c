@@ -182,10 +182,16 @@ static Found find_class(Sizing *z, const Index *x, const Kernel *k)
     for (uint32_t i = 0; i < k->n_in; i++)
         protocol_of(&z->plan->streams.data[k->in[i]]->node->type, 1, z->segs[k->in[i]], &in[i]);
     uint32_t want = k->n_out ? z->segs[k->out[0]] : 1, least = UINT32_MAX;
-    const char *key = arena_printf(z->arena, "%u %s", want, class_key(z->arena, k, in));
+    bool host_in = z->plan->streams.data[k->in[0]]->from == PLAN_HOST, host_out = false;
+    for (uint32_t i = 0; i < k->n_out; i++)
+        host_out = host_out || z->plan->streams.data[k->out[i]]->to == PLAN_HOST;
+    const char *key =
+        arena_printf(z->arena, "%u %d %d %s", want, host_in, host_out, class_key(z->arena, k, in));
     uint32_t *slot = index_slot(z, x, key);
     if (!*slot) {
         KernelClass *c = make_class(z, k, in, key, want, &least);
+        c->host_in = host_in;
+        c->host_out = host_out;
         if (c->shapes.n == 0 && least != UINT32_MAX) {
             for (uint32_t i = 0; i < k->n_out; i++)
                 z->segs[k->out[i]] = least;
@@ -280,15 +286,19 @@ void sizing_tables(Sizing *z)
     }
     for (uint32_t k = 0; k < z->n; k++) {
         Choice *c = &z->choice[k];
+        c->chosen = c->kept = 0;
         c->down = arena_array(z->arena, uint64_t, c->class_of->lanes_out.n);
         c->best = arena_array(z->arena, uint64_t, c->class_of->lanes_in.n);
+        c->able = arena_array(z->arena, uint32_t, c->class_of->shapes.n);
+        c->own = arena_array(z->arena, uint64_t, c->class_of->shapes.n);
     }
 }
 
 /* ---- all cuts ---- */
 
-/* Lanes that are the fewest for some size of blocks. */
-static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t *list)
+/* Lanes that are the fewest for some size of blocks; with `ports`, also those for it that go
+ * best with so many lanes of the host. */
+static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t ports, uint32_t *list)
 {
     uint32_t n = 0;
     for (uint32_t block = features; block >= 1;) {
@@ -299,7 +309,14 @@ static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t *list)
         if (block == 1)
             break;
         uint32_t next = (features + lanes) / (lanes + 1); /* the largest with more lanes */
-        block = next < block ? next : block - 1;
+        next = next < block ? next : block - 1;
+        uint32_t end = (features + next - 1) / next, best = lanes;
+        for (uint32_t i = lanes + 1; ports && i < end && i <= most; i++)
+            if (plan_port_lanes(i, ports) > plan_port_lanes(best, ports))
+                best = i;
+        if (best > lanes)
+            list[n++] = best;
+        block = next;
     }
     return n;
 }
@@ -312,7 +329,7 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
     for (size_t i = 0; i < c->shapes.n; i++) {
         const Shape *s = &c->shapes.data[i];
         uint64_t cores = (uint64_t)s->w * s->h;
-        if (s->split != 1 || s->cycles < cycles * 3 / 4 || s->cycles > cycles * 2)
+        if (s->split != 1 || s->cycles < cycles * 7 / 8 || s->cycles > cycles * 3 / 2)
             continue;
         least = cores < least ? cores : least;
         most = cores > most ? cores : most;
@@ -322,8 +339,9 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
     uint32_t *cuts[2], n[2];
     uint32_t features[2] = {c->protocol[0].features, (uint32_t)type_features(&k->anchor->type)};
     for (int i = 0; i < 2; i++) {
-        cuts[i] = arena_array(z->arena, uint32_t, extent + 1);
-        n[i] = all_cuts(features[i], extent, cuts[i]);
+        cuts[i] = arena_array(z->arena, uint32_t, 2 * (size_t)extent + 2);
+        bool host = i == 0 ? c->host_in : c->host_out;
+        n[i] = all_cuts(features[i], extent, host ? z->in_lanes : 0, cuts[i]);
     }
     ShapeVec all = {0};
     uint32_t segs = c->shapes.data[0].segs_out;

@@ -63,6 +63,7 @@ void machine_list(FILE *out);
  * each is due to. */
 typedef struct Bounds {
     uint64_t compute, memory, host;
+    uint64_t shapes; /* areas and ceilings of the kernels' shapes; 0 if not known */
 } Bounds;
 Bounds plan_bounds(const Plan *p, uint32_t max_cores);
 

@@ -10,12 +10,13 @@
 
 enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16 };
 
-/* Topological order, the successor of the last one first: chains stay together. */
-static uint32_t *find_order(Arena *a, const Plan *plan, uint32_t *count)
+/* Chains stay together. */
+uint32_t plan_order(const Plan *plan, uint32_t *order)
 {
-    uint32_t n = (uint32_t)plan->kernels.n, depth = 0;
-    uint32_t *missing = arena_array(a, uint32_t, n), *order = arena_array(a, uint32_t, n);
-    uint32_t *stack = arena_array(a, uint32_t, n);
+    Arena a = {0};
+    uint32_t n = (uint32_t)plan->kernels.n, depth = 0, count = 0;
+    uint32_t *missing = arena_array(&a, uint32_t, n);
+    uint32_t *stack = arena_array(&a, uint32_t, n);
     for (size_t i = 0; i < plan->streams.n; i++) {
         const Stream *s = plan->streams.data[i];
         if (s->from != PLAN_HOST && s->to != PLAN_HOST)
@@ -24,17 +25,17 @@ static uint32_t *find_order(Arena *a, const Plan *plan, uint32_t *count)
     for (uint32_t k = n; k-- > 0;)
         if (missing[k] == 0)
             stack[depth++] = k;
-    *count = 0;
     while (depth) {
         const Kernel *k = plan->kernels.data[stack[--depth]];
-        order[(*count)++] = k->id;
+        order[count++] = k->id;
         for (uint32_t o = k->n_out; o-- > 0;) {
             int32_t to = plan->streams.data[k->out[o]]->to;
             if (to != PLAN_HOST && --missing[to] == 0)
                 stack[depth++] = (uint32_t)to;
         }
     }
-    return order;
+    arena_free(&a);
+    return count;
 }
 
 /* The ways found were trials; routing finds them anew. */
@@ -50,7 +51,7 @@ static void clear_ways(Plan *plan)
     }
 }
 
-static bool routed(Plan *plan, uint64_t limit, RouteFailure *failure)
+bool plan_routed(Plan *plan, uint64_t limit, RouteFailure *failure)
 {
     Arena a = {0};
     Router *r = NULL;
@@ -72,7 +73,7 @@ static bool place(PassContext *cx, uint64_t limit, PlaceFailure *failure)
 {
     Arena a = {0};
     Plan *plan = cx->plan;
-    uint32_t n, *order = find_order(&a, plan, &n);
+    uint32_t *order = arena_array(&a, uint32_t, plan->kernels.n), n = plan_order(plan, order);
     uint32_t *room = NULL;
     bool good = false, possible = true;
     for (unsigned t = 0; t < TRIES && !good && possible; t++) {
@@ -84,7 +85,7 @@ static bool place(PassContext *cx, uint64_t limit, PlaceFailure *failure)
         if (!possible)
             break;
         arrange_improve(g, order, n, ROUNDS);
-        good = routed(plan, limit, &failure->route);
+        good = plan_routed(plan, limit, &failure->route);
         failure->routed = true;
         if (!good && failure->route.stream < plan->streams.n)
             room[failure->route.stream] += 1 + room[failure->route.stream] / 2;
@@ -118,12 +119,36 @@ static void report_failure(PassContext *cx, const PlaceFailure *failure, uint64_
     }
 }
 
+/* Rows that fill the fabric, for a network that would take a good part of it; only if they
+ * are faster than `below`. */
+static bool fill(PassContext *cx, uint64_t below)
+{
+    Plan *plan = cx->plan;
+    Arena a = {0};
+    sizing_bare(plan);
+    uint32_t *order = arena_array(&a, uint32_t, plan->kernels.n);
+    bool good = plan_order(plan, order) == plan->kernels.n && place_wave(cx, order, below);
+    arena_free(&a);
+    return good;
+}
+
 /* What does not pack is asked for with fewer cores. */
 bool pass_place(PassContext *cx)
 {
     Plan *plan = cx->plan;
     PlaceFailure failure = {0};
     uint64_t first = plan_cores(plan);
+    bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
+    bool good = place(cx, plan_link_limit(plan, 0), &failure);
+    if (contested && !cx->options.latency) {
+        if (fill(cx, good ? plan_target(plan) : SIZE_NEVER))
+            return true;
+        if (sizing_fit(plan->sizing, first))
+            sizing_apply(plan->sizing);
+        good = good && place(cx, plan_link_limit(plan, 0), &failure);
+    }
+    if (good)
+        return true;
     for (unsigned shrink = 0; shrink < SHRINKS; shrink++) {
         for (unsigned step = 0; step < 3; step++)
             if (place(cx, plan_link_limit(plan, step), &failure))

@@ -102,6 +102,7 @@ static const Kernel **by_fullness(const Plan *p, Arena *a)
 static uint64_t largest(Bounds b)
 {
     uint64_t v = b.compute > b.memory ? b.compute : b.memory;
+    v = b.shapes > v ? b.shapes : v;
     return b.host > v ? b.host : v;
 }
 
@@ -284,10 +285,11 @@ static void text_top(Text *t, const Report *r)
         text_printf(t, "  slowest kernel '%s': %" PRIu64 " cycles, %s\n", r->slowest->name,
                     r->slowest->shape.cycles, r->sections[0].story.limit);
     text_printf(t, "  limited by %s\n", p->why ? p->why : "its slowest kernel");
-    text_printf(t,
-                "  lower bounds on all cores: compute %" PRIu64 ", memory %" PRIu64
-                ", host I/O %" PRIu64 " cycles; the estimate is %.2f times the largest\n",
-                r->bounds.compute, r->bounds.memory, r->bounds.host, gap(r, r->bounds));
+    text_printf(
+        t,
+        "  lower bounds on all cores: compute %" PRIu64 ", memory %" PRIu64 ", host I/O %" PRIu64
+        ", shapes %" PRIu64 " cycles; the estimate is %.2f times the largest\n",
+        r->bounds.compute, r->bounds.memory, r->bounds.host, r->bounds.shapes, gap(r, r->bounds));
     text_printf(t, "  on the %" PRIu64 " cores in use: compute %" PRIu64 ", %.2f times\n", r->cores,
                 r->own.compute, gap(r, r->own));
     text_printf(t, "  %" PRIu64 " cores (%.3f %%), %zu kernels, %zu streams\n", r->cores,
@@ -437,8 +439,9 @@ static void json_top(Text *t, const Report *r)
     json_text(t, "limited_by", p->why);
     text_printf(t,
                 ",\n\"bounds\": {\"compute\": %" PRIu64 ", \"memory\": %" PRIu64
-                ", \"host\": %" PRIu64 ", \"gap\": %.4f},\n",
-                r->bounds.compute, r->bounds.memory, r->bounds.host, gap(r, r->bounds));
+                ", \"host\": %" PRIu64 ", \"shapes\": %" PRIu64 ", \"gap\": %.4f},\n",
+                r->bounds.compute, r->bounds.memory, r->bounds.host, r->bounds.shapes,
+                gap(r, r->bounds));
     text_printf(
         t,
         "\"adapters\": {\"count\": %u, \"cores\": %" PRIu64 "}, \"wire\": {\"hops\": %" PRIu64

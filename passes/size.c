@@ -183,6 +183,23 @@ uint64_t *sizing_times(Sizing *z, Arena *a, size_t *n)
     return times;
 }
 
+uint64_t sizing_bound(Sizing *z, uint64_t cores)
+{
+    Arena a = {0};
+    size_t n, lo = 0;
+    uint64_t *times = sizing_times(z, &a, &n);
+    for (size_t hi = n; lo < hi;) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (sizing_relaxed(z, times[mid]) <= cores)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    uint64_t bound = lo < n ? times[lo] : n ? times[n - 1] : 0;
+    arena_free(&a);
+    return bound > z->host_cycles ? bound : z->host_cycles;
+}
+
 static bool fits(Sizing *z, uint64_t T, uint64_t budget)
 {
     uint64_t cores;
@@ -307,11 +324,11 @@ Sizing *sizing_create(PassContext *cx, bool report)
             z->choice[s->from].joins = true;
     }
     order_kernels(z);
-    z->host_lanes = plan_host_lanes(plan);
+    z->in_lanes = z->out_lanes = plan_host_lanes(plan);
     if (!sizing_classes(z, report))
         return NULL;
     z->host_cycles = host_cycles(plan);
-    if (z->host_lanes == 0) {
+    if (z->in_lanes == 0) {
         if (report)
             diag_infeasible(cx->diag, (Span){0, 0, 0},
                             "%u host streams need a port each; there are %u", host_streams(plan),
@@ -379,6 +396,7 @@ bool pass_size(PassContext *cx)
         report_total(z);
         return false;
     }
+    cx->plan->shapes_bound = sizing_bound(z, limit);
     sizing_apply(z);
     return true;
 }

@@ -23,7 +23,8 @@ typedef struct KernelClass {
     Protocol protocol[KERNEL_MAX_INPUTS];
     Shape nearest; /* if there are none */
     bool any;      /* if there are none: some would be there on a wider fabric */
-    bool fine;     /* with all cuts, not the usual steps only */
+    bool host_in, host_out;
+    bool fine; /* with all cuts, not the usual steps only */
     uint32_t id;
 } KernelClass;
 
@@ -37,14 +38,21 @@ typedef struct AdapterTable {
     AdapterCell *cell;
 } AdapterTable;
 
+typedef struct RowOf {      /* where a kernel is to stand, when rows fill the fabric */
+    uint32_t height, width; /* at most */
+    bool turned;
+} RowOf;
+
 typedef struct Choice {
     Kernel *kernel;
     KernelClass *class_of;
     const uint8_t *allowed; /* by shape; NULL: all */
     uint32_t chosen, kept;
-    bool joins;     /* has an edge outside of the tree of first inputs */
-    uint64_t *down; /* cost of what its results feed, by lanes out */
-    uint64_t *best; /* of itself and that, by lanes in */
+    bool joins;             /* has an edge outside of the tree of first inputs */
+    uint64_t *down;         /* cost of what its results feed, by lanes out */
+    uint64_t *best;         /* of itself and that, by lanes in */
+    uint32_t n_able, *able; /* shapes that are to be had at the time looked at, */
+    uint64_t *own;          /* and what they cost */
 } Choice;
 
 typedef struct Sizing {
@@ -57,16 +65,15 @@ typedef struct Sizing {
     uint32_t *segs;  /* by stream */
     VEC(KernelClass *) classes;
     VEC(AdapterTable *) tables;
-    AdapterTable **table; /* by stream */
-    size_t n_streams;     /* without those of adapters */
-    uint32_t host_lanes;
+    AdapterTable **table;         /* by stream */
+    size_t n_streams;             /* without those of adapters */
+    uint32_t in_lanes, out_lanes; /* the most of a stream from and to the host */
     uint64_t host_cycles;
-    /* The cost of a choice: cores and cycles at these prices; with a row height, the columns
-     * that kernels take of rows of that height, times the height. */
+    /* The cost of a choice: cores and cycles at these prices; with rows, the columns that
+     * matrix kernels take of their rows, times the height. */
     uint64_t cycles_price, core_price;
-    uint32_t row_height;
-    const bool *turned; /* by kernel, in rows */
-    uint64_t sum;       /* cycles of all kernels and adapters of the last choice */
+    const RowOf *rows; /* by kernel, or NULL */
+    uint64_t sum;      /* cycles of all kernels and adapters of the last choice */
 } Sizing;
 
 /* classes.c: false if some kernel has no shape, which is reported. */
@@ -78,10 +85,13 @@ void sizing_tables(Sizing *z);
 /* choose.c: the cheapest choice with no kernel or adapter slower than T; its cost, or
  * SIZE_NEVER. Cores of the choice in any case in *cores. */
 uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores);
+/* What no choice can cost less than: streams into second inputs are left out. */
+uint64_t sizing_relaxed(Sizing *z, uint64_t T);
 const Shape *sizing_chosen(const Sizing *z, int32_t kernel);
 uint64_t sizing_slowest(const Sizing *z, const Kernel **which);
 /* The strip that a stream needs as its ends are chosen; false if none. */
 bool sizing_adapter(const Sizing *z, const Stream *s, Shape *shape);
+void sizing_strip(Sizing *z, const Stream *s, Shape *shape); /* then its extent, too */
 
 /* size.c */
 void sizing_bare(Plan *plan); /* takes adapters out; choices are made without */
@@ -94,5 +104,8 @@ uint64_t *sizing_times(Sizing *z, Arena *a, size_t *n);
 /* Writes the choice into the plan and puts adapters in; takes earlier ones out first. */
 void sizing_apply(Sizing *z);
 void sizing_explain(Sizing *z);
+/* The least time for which shapes and the adapters between them can take at most so many
+ * cores at all: no choice among the shapes is faster. */
+uint64_t sizing_bound(Sizing *z, uint64_t cores);
 
 #endif

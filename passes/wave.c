@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/wave.c - fills the fabric with rows of kernels, two and two.
+ *
+ * A matrix kernel turns a stream by a quarter. In two rows one above the other a chain runs
+ * like a wave without a single router in between: along into a turned kernel, across into an
+ * unturned one in the other row, along into the next column. Lanes are in turn the height of a
+ * row and the width of a column, so neighbors agree on them; a column is as wide as its
+ * two kernels, and the sum of widths is what there is to be had. For every number of rows the
+ * program of choose.c finds the choice that takes the fewest columns for a time T (the lanes
+ * of all kernels agree or have an adapter that is fast enough); T is halved down to the least
+ * for which the columns fit. Strips (line kernels, adapters) stand in between. Rows are filled
+ * to and fro. Published placers fill single rows (ISPD 2020 contest); pairs of rows are what
+ * saves the way back. Cost: numbers of rows x log of the times x a choice. */
+#include <stdlib.h>
+
+#include "passes/arrange.h"
+
+enum { MOST_BANDS = 24, MOST_PLANS = 8, MOST_SPLITS = 5, MOST_BELOW = 12 };
+
+typedef struct Slot { /* u along the rows, v across */
+    int32_t u, v, w, h;
+} Slot;
+
+typedef struct Layout {
+    const Plan *plan;
+    Slot *slot;             /* by kernel; adapters by their stream, behind the kernels */
+    int32_t length, height; /* of the fabric along and across */
+    uint32_t bands;
+    int32_t upper; /* height of the upper row of a band */
+    bool transposed;
+    /* The column being filled. */
+    uint32_t band;
+    int32_t u;          /* where it begins, in the direction of the band */
+    int32_t begin, end; /* v of the last item */
+    int32_t width;
+    bool first; /* nothing is in the band yet */
+    bool down;  /* away from the item that leads into the column */
+    bool open;  /* its results go across */
+} Layout;
+
+/* A plan found: what to do again to get it. */
+typedef struct Wave {
+    uint64_t T;
+    uint32_t bands, upper;         /* height of the upper row of a band */
+    bool transposed, phase, equal; /* equal: all columns of at most the same width */
+} Wave;
+
+typedef VEC(Wave) WaveVec;
+
+static bool is_matrix(const Kernel *k)
+{
+    return k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
+}
+
+static int32_t band_height(const Layout *l)
+{
+    return l->height / (int32_t)l->bands;
+}
+
+/* Puts a box of w x h at distance u from where the band begins. */
+static bool put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32_t h)
+{
+    int32_t top = (int32_t)l->band * band_height(l);
+    if (u + w > l->length || v < top || v + h > top + band_height(l))
+        return false;
+    l->slot[item] = (Slot){l->band % 2 ? l->length - u - w : u, v, w, h};
+    return true;
+}
+
+/* An item that takes its lanes along the row; w and h are its extents. Rows are flush with
+ * the middle of the band. */
+static bool enter(Layout *l, uint32_t item, int32_t w, int32_t h)
+{
+    if (l->u + w > l->length) {
+        if (++l->band == l->bands)
+            return false;
+        l->u = 0;
+        l->first = true;
+    }
+    int32_t middle = (int32_t)l->band * band_height(l) + l->upper, v = middle - h;
+    if (!l->first && l->begin + l->end > 2 * middle)
+        v = l->begin;
+    else if (!l->first)
+        v = l->end - h;
+    if (!put(l, item, l->u, v, w, h))
+        return false;
+    l->first = false;
+    l->down = 2 * v + h <= 2 * middle;
+    l->begin = v;
+    l->end = v + h;
+    l->width = w;
+    return true;
+}
+
+/* Another item of the column, beyond the last one. */
+static bool stack(Layout *l, uint32_t item, int32_t w, int32_t h)
+{
+    int32_t v = l->down ? l->end : l->begin - h;
+    if (!put(l, item, l->u, v, w, h))
+        return false;
+    l->begin = v;
+    l->end = v + h;
+    l->width = w > l->width ? w : l->width;
+    return true;
+}
+
+static void leave(Layout *l)
+{
+    l->u += l->width;
+    l->open = false;
+}
+
+static bool add_matrix(Layout *l, uint32_t item, const Shape *s, bool turned)
+{
+    int32_t w = (int32_t)(turned ? s->h : s->w), h = (int32_t)(turned ? s->w : s->h);
+    if (turned) { /* takes lanes along, gives them across */
+        if (l->open)
+            leave(l);
+        l->open = true;
+        return enter(l, item, w, h);
+    }
+    bool good = l->open ? stack(l, item, w, h) : enter(l, item, w, h);
+    leave(l);
+    return good;
+}
+
+/* A strip of `length` cores, across the way of its stream. */
+static bool add_strip(Layout *l, uint32_t item, const Shape *s)
+{
+    int32_t thick = (int32_t)s->w, length = (int32_t)s->h;
+    if (l->open)
+        return stack(l, item, length, thick);
+    bool good = enter(l, item, thick, length);
+    leave(l);
+    return good;
+}
+
+/* All items in order; false if they do not fit. */
+static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
+{
+    l->band = 0;
+    l->u = 0;
+    l->first = true;
+    l->open = false;
+    for (uint32_t i = 0; i < z->n; i++) {
+        const Kernel *k = z->choice[order[i]].kernel;
+        for (uint32_t j = 0; j < k->n_in; j++) {
+            const Stream *s = z->plan->streams.data[k->in[j]];
+            Shape strip;
+            if (!sizing_adapter(z, s, &strip))
+                continue;
+            sizing_strip(z, s, &strip);
+            if (!add_strip(l, z->n + s->id, &strip))
+                return false;
+        }
+        const Shape *s = sizing_chosen(z, (int32_t)k->id);
+        if (!(is_matrix(k) ? add_matrix(l, k->id, s, z->rows[k->id].turned)
+                           : add_strip(l, k->id, s)))
+            return false;
+        for (uint32_t j = 0; j < k->n_out; j++) {
+            const Stream *out = z->plan->streams.data[k->out[j]];
+            Shape strip;
+            if (out->to != PLAN_HOST || !sizing_adapter(z, out, &strip))
+                continue;
+            sizing_strip(z, out, &strip);
+            if (!add_strip(l, z->n + out->id, &strip))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* With an even number of bands both ends of a chain are at one side, and share its ports. */
+static void set_ports(Sizing *z, Wave w)
+{
+    uint32_t all = plan_host_lanes(z->plan), in = all, out = all;
+    if (w.bands % 2 == 0 && !w.transposed && all > 2) {
+        for (out = 1; 16 * out <= 5 * all; out *= 2)
+            ;
+        in = all - out;
+    }
+    if (in == z->in_lanes && out == z->out_lanes)
+        return;
+    z->in_lanes = in;
+    z->out_lanes = out;
+    sizing_tables(z);
+}
+
+/* A chain goes down, along, up, along; which row and turn every kernel has follows. */
+static void set_form(Sizing *z, Layout *l, Wave w, RowOf *rows, const uint32_t *order)
+{
+    const Machine *m = z->cx->machine;
+    set_ports(z, w);
+    l->bands = w.bands;
+    l->transposed = w.transposed;
+    l->length = (int32_t)(w.transposed ? m->height : m->width);
+    l->height = (int32_t)(w.transposed ? m->width : m->height);
+    l->upper = (int32_t)w.upper;
+    uint32_t columns = 0, width = (uint32_t)l->length;
+    for (uint32_t i = 0; i < z->n; i++)
+        columns += is_matrix(z->choice[i].kernel);
+    columns = (columns + 2 - w.phase) / 2;
+    if (w.equal) /* with a few cores for strips */
+        width = (width - 2) / ((columns + w.bands - 1) / w.bands);
+    uint32_t at = w.phase ? 0 : 3, lower = (uint32_t)band_height(l) - w.upper;
+    for (uint32_t i = 0; i < z->n; i++) {
+        const Kernel *k = z->choice[order[i]].kernel;
+        rows[k->id] = (RowOf){at % 4 == 0 || at % 4 == 3 ? w.upper : lower, width, at % 2 == 0};
+        at += is_matrix(k);
+    }
+    z->rows = rows;
+}
+
+static bool feasible(Sizing *z, Layout *l, uint64_t T, const uint32_t *order)
+{
+    uint64_t area = (uint64_t)l->length * (uint64_t)l->height;
+    return sizing_solve(z, T, NULL) <= area && lay_out(z, l, order);
+}
+
+/* Writes the choice and the regions into the plan. */
+static void apply(Sizing *z, const Layout *l)
+{
+    sizing_apply(z);
+    for (size_t i = 0; i < z->plan->kernels.n; i++) {
+        Kernel *k = z->plan->kernels.data[i];
+        Slot s = l->slot[i < z->n ? i : z->n + k->in[0]];
+        uint32_t w = (uint32_t)(l->transposed ? s.h : s.w);
+        k->x = (uint32_t)(l->transposed ? s.v : s.u);
+        k->y = (uint32_t)(l->transposed ? s.u : s.v);
+        k->turn = w == k->shape.w ? 0 : 1;
+        k->mirror = false;
+    }
+}
+
+/* The least time of a form that is below `best`; that if there is none. */
+static uint64_t least_time(Sizing *z, Layout *l, const uint32_t *order, const uint64_t *times,
+                           size_t n, uint64_t best)
+{
+    size_t lo = 0, hi = 0;
+    while (hi < n && times[hi] < best)
+        hi++;
+    if (hi == 0 || !feasible(z, l, times[hi - 1], order))
+        return best;
+    for (hi--; lo < hi;) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (feasible(z, l, times[mid], order))
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    /* Columns are whole: less may fit where more does not. */
+    for (size_t i = 1; i <= MOST_BELOW && i <= hi; i++)
+        if (feasible(z, l, times[hi - i], order)) {
+            hi -= i;
+            i = 0;
+        }
+    return times[hi];
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const Wave *x = a, *y = b;
+    if (x->T != y->T)
+        return x->T < y->T ? -1 : 1;
+    if (x->bands != y->bands)
+        return x->bands < y->bands ? -1 : 1;
+    if (x->upper != y->upper)
+        return x->upper < y->upper ? -1 : 1;
+    return (x->transposed * 4 + x->phase * 2 + x->equal) -
+           (y->transposed * 4 + y->phase * 2 + y->equal);
+}
+
+/* Heights of the upper row worth a look: half of the band, and somewhat more or less so that
+ * lanes divide the features of a kernel at the host, as adapters like it. */
+static uint32_t splits(const Sizing *z, uint32_t band, uint32_t *list)
+{
+    uint32_t n = 0, half = band / 2;
+    list[n++] = half;
+    for (size_t c = 0; c < z->classes.n; c++) {
+        const KernelClass *class_of = z->classes.data[c];
+        const LaneSet *set = class_of->host_in ? &class_of->lanes_in : &class_of->lanes_out;
+        for (uint32_t i = 0; i < set->n && n < MOST_SPLITS; i++) {
+            uint32_t up = set->of[i];
+            if (up <= half || up > half + half / 12 || class_of->protocol[0].features % up ||
+                !(class_of->host_in || class_of->host_out))
+                continue;
+            bool known = false;
+            for (uint32_t k = 0; k < n; k++)
+                known = known || list[k] == up;
+            if (known)
+                continue;
+            list[n++] = up;
+            list[n++] = band - up;
+        }
+    }
+    return n;
+}
+
+/* Every form whose time comes near to the best, the best first. */
+static uint32_t find_waves(Sizing *z, Layout *l, const uint32_t *order, RowOf *rows, uint64_t below,
+                           WaveVec *list)
+{
+    size_t n_times, from = 0;
+    const Machine *m = z->cx->machine;
+    uint64_t *times = sizing_times(z, z->arena, &n_times), best = below;
+    while (from < n_times && times[from] < z->plan->shapes_bound)
+        from++;
+    for (uint32_t form = 0; form < 8 * MOST_BANDS; form++) { /* odd numbers of bands first */
+        uint32_t at = form / 8;
+        Wave w = {.bands = at < MOST_BANDS / 2 ? 2 * at + 1 : 2 * (at - MOST_BANDS / 2) + 2,
+                  .equal = !(form & 4),
+                  .transposed = form & 1,
+                  .phase = !(form & 2)};
+        uint32_t upper[MOST_SPLITS + 1], height = w.transposed ? m->width : m->height;
+        if (2 * w.bands > z->n + 2 || w.bands > height / 4)
+            continue;
+        uint32_t n = splits(z, height / w.bands, upper);
+        for (uint32_t i = 0; i < n; i++) {
+            w.upper = upper[i];
+            set_form(z, l, w, rows, order);
+            uint64_t near = best < below ? best + best / 32 : below;
+            w.T = least_time(z, l, order, times + from, n_times - from, near);
+            if (w.T >= near)
+                continue;
+            best = w.T < best ? w.T : best;
+            vec_push(z->arena, list, w);
+        }
+    }
+    qsort(list->data, list->n, sizeof *list->data, by_time);
+    return (uint32_t)list->n;
+}
+
+bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
+{
+    Arena a = {0};
+    Plan *plan = cx->plan;
+    Sizing *z = plan->sizing;
+    Layout l = {.plan = plan};
+    sizing_bare(plan);
+    sizing_refine(z, plan->shapes_bound);
+    plan->shapes_bound = sizing_bound(z, plan_core_limit(cx));
+    l.slot = arena_array(&a, Slot, z->n + z->n_streams);
+    RowOf *rows = arena_array(&a, RowOf, z->n);
+    bool good = false;
+    WaveVec waves = {0};
+    uint32_t n = find_waves(z, &l, order, rows, below, &waves);
+    const Wave *list = waves.data;
+    for (uint32_t i = 0; i < n && i < MOST_PLANS && !good; i++) {
+        sizing_bare(plan);
+        set_form(z, &l, list[i], rows, order);
+        if (!feasible(z, &l, list[i].T, order))
+            continue;
+        z->rows = NULL;
+        sizing_explain(z);
+        apply(z, &l);
+        Arrange *g = arrange_create(&a, plan);
+        uint32_t *all = arena_array(&a, uint32_t, g->n);
+        uint32_t count = plan_order(plan, all);
+        for (uint32_t k = 0; k < g->n; k++)
+            arrange_put(g, plan->kernels.data[k]);
+        arrange_orient(g, all, count);
+        RouteFailure failure;
+        if (arrange_total(g) < ARRANGE_BAD)
+            good = plan_routed(plan, plan_link_limit(plan, 0), &failure);
+    }
+    z->rows = NULL;
+    if (!good) {
+        sizing_bare(plan);
+        set_ports(z, (Wave){.bands = 1});
+    }
+    arena_free(&a);
+    return good;
+}
