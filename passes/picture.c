@@ -222,7 +222,7 @@ static Box keepout_box(const KeepOut *k)
                  (int32_t)(k->y + k->h) - 1};
 }
 
-static void draw_keepouts(Picture *v)
+void picture_keepouts(Picture *v, double opacity)
 {
     for (size_t i = 0; i < v->p->keepouts.n; i++) {
         const KeepOut *k = &v->p->keepouts.data[i];
@@ -233,9 +233,9 @@ static void draw_keepouts(Picture *v)
         double w = (b.x1 - b.x0 + 1) * v->scale, h = (b.y1 - b.y0 + 1) * v->scale;
         text_printf(v->t,
                     "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" "
-                    "stroke=\"%s\"><title>",
+                    "fill-opacity=\"%.2g\" stroke=\"%s\"><title>",
                     x, y, w < 1.2 ? 1.2 : w, h < 1.2 ? 1.2 : h, k->dead ? "#444" : "url(#hatch)",
-                    k->dead ? "#222" : "#a33");
+                    opacity, k->dead ? "#222" : "#a33");
         picture_escaped(v, k->why ? k->why : "");
         text_printf(v->t, ": %u x %u at %u,%u</title></rect>\n", k->w, k->h, k->x, k->y);
         const char *name = k->why && !k->dead ? k->why : "";
@@ -301,7 +301,8 @@ static void draw_dead(Picture *v)
 
 void picture_begin(Picture *v, Text *t, const Plan *p, const char *what)
 {
-    *v = (Picture){.t = t, .p = p, .used = used_part(p), .target = plan_target(p)};
+    *v = (Picture){.out = t, .p = p, .used = used_part(p), .target = plan_target(p)};
+    v->t = &v->body;
     v->router = router_create(&v->arena, (Plan *)p, UINT64_MAX / 4);
     for (size_t i = 0; i < p->kernels.n; i++)
         if (!v->slowest || p->kernels.data[i]->shape.cycles > v->slowest->shape.cycles)
@@ -313,20 +314,8 @@ void picture_begin(Picture *v, Text *t, const Plan *p, const char *what)
     v->panel_x = MARGIN + w * v->scale + MARGIN + 16;
     v->panel_y = HEAD + 14;
     v->height = HEAD + h * v->scale + 2 * MARGIN;
-    size_t listed = p->kernels.n + p->streams.n; /* where they are few, the panel has them all */
-    double panel = HEAD + OVERVIEW + (double)((listed > FEW ? 0 : listed) + 20) * LINE_HEIGHT;
-    v->height = v->height < panel ? panel : v->height;
-    double width = v->panel_x + PANEL_WIDTH + 24;
+    v->width = v->panel_x + PANEL_WIDTH + 24;
     const Machine *m = p->machine;
-    text_printf(t,
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
-                "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\">\n"
-                "<defs><pattern id=\"hatch\" width=\"8\" height=\"8\" "
-                "patternUnits=\"userSpaceOnUse\"><rect width=\"8\" height=\"8\" fill=\"#fbeaea\"/>"
-                "<path d=\"M-2 2L2 -2M0 8L8 0M6 10L10 6\" stroke=\"#d08a8a\" "
-                "stroke-width=\"1.2\"/></pattern></defs>\n"
-                "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-                width, v->height, width, v->height);
     picture_text(v, MARGIN, 30, 21, "font-weight=\"bold\" fill=\"#111\"",
                  arena_printf(&v->arena, "%s on %s: %s", p->graph->name, m->name, what));
     uint32_t cores = plan_cores(p);
@@ -339,14 +328,25 @@ void picture_begin(Picture *v, Text *t, const Plan *p, const char *what)
                               v->target ? (double)m->clock_hz / (double)v->target : 0.0,
                               m->clock_hz / 1000000));
     draw_fabric(v);
-    draw_keepouts(v);
     draw_scale(v);
 }
 
 void picture_end(Picture *v)
 {
     draw_dead(v);
-    text_add(v->t, "</svg>\n");
+    double height = v->height > v->panel_y + 20 ? v->height : v->panel_y + 20;
+    text_printf(v->out,
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
+                "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\">\n"
+                "<defs><pattern id=\"hatch\" width=\"8\" height=\"8\" "
+                "patternUnits=\"userSpaceOnUse\"><rect width=\"8\" height=\"8\" fill=\"#fbeaea\"/>"
+                "<path d=\"M-2 2L2 -2M0 8L8 0M6 10L10 6\" stroke=\"#d08a8a\" "
+                "stroke-width=\"1.2\"/></pattern></defs>\n"
+                "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+                v->width, height, v->width, height);
+    text_add_bytes(v->out, v->body.data, v->body.len);
+    text_add(v->out, "</svg>\n");
+    text_free(&v->body);
     arena_free(&v->arena);
 }
 

@@ -19,7 +19,8 @@ typedef struct Rect {
 } Rect;
 
 typedef struct Picture {
-    Text *t;
+    Text *t, *out;
+    Text body; /* t, until the height is known */
     const Plan *p;
     Arena arena;
     Router *router; /* for edges and loads */
@@ -30,15 +31,17 @@ typedef struct Picture {
     VEC(Rect) full;          /* where there is text already */
     VEC(Rect) lines;         /* what texts had better not stand on */
     double panel_x, panel_y; /* where the panel goes on */
-    double height;
+    double width, height;
 } Picture;
 
-/* Begins the drawing: title, fabric, keep-outs, dead cores, coordinates, scale. */
+/* Begins the drawing: title, fabric, coordinates, scale. */
 void picture_begin(Picture *v, Text *t, const Plan *p, const char *what);
-void picture_end(Picture *v);
+void picture_end(Picture *v); /* dead cores on top; writes it all to the text given */
 
 double picture_x(const Picture *v, double x); /* left border of core x */
 double picture_y(const Picture *v, double y);
+
+void picture_keepouts(Picture *v, double opacity);
 
 typedef enum KernelStyle { KERNELS_COLORED, KERNELS_PALE } KernelStyle;
 void picture_kernels(Picture *v, KernelStyle style);

@@ -355,6 +355,7 @@ void plan_svg(Text *t, const Plan *p)
 {
     Picture v;
     picture_begin(&v, t, p, "placement");
+    picture_keepouts(&v, 1);
     picture_kernels(&v, KERNELS_COLORED);
     for (size_t i = 0; i < p->streams.n; i++)
         draw_stream(&v, p->streams.data[i]);
@@ -366,9 +367,11 @@ void plan_svg(Text *t, const Plan *p)
     picture_overview(&v);
     draw_legend(&v);
     double left = (v.height - v.panel_y) / LINE_HEIGHT - 4;
-    draw_kernel_list(&v, left < 4 ? 4 : (uint32_t)left);
-    left = (v.height - v.panel_y) / LINE_HEIGHT - 2;
-    if ((double)p->streams.n <= left)
+    if (p->kernels.n + p->streams.n <= FEW) { /* all of them, however long the panel gets */
+        draw_kernel_list(&v, (uint32_t)p->kernels.n);
         draw_stream_list(&v);
+    } else {
+        draw_kernel_list(&v, left < 10 ? 10 : (uint32_t)left);
+    }
     picture_end(&v);
 }

@@ -162,6 +162,7 @@ void routed_svg(Text *t, const Plan *p)
     picture_begin(&v, t, p, "loads of links");
     size_t n = collect(&v, &hot);
     draw_boxes(&v, hot, n);
+    picture_keepouts(&v, 0.4);
     picture_kernels(&v, KERNELS_PALE);
     picture_kernel_labels(&v);
     if (n)
@@ -182,7 +183,7 @@ void routed_svg(Text *t, const Plan *p)
                      arena_printf(&v.arena, "%s: %s, going %s", share(&v, h->words), h->what,
                                   going[h->side]),
                      &x, &y);
-        text_printf(t,
+        text_printf(v.t,
                     "<rect x=\"%.1f\" y=\"%.1f\" width=\"26\" height=\"12\" fill=\"%s\" "
                     "stroke=\"#999\" stroke-width=\"0.5\"/>\n",
                     x, y - 6, heat[heat_of(&v, h->words)].fill);
