@@ -166,6 +166,8 @@ static void print_stream(Text *t, const Stream *s)
     if (s->start_x == NULL)
         return; /* not routed yet */
     text_printf(t, "  color %u", s->color);
+    if (s->trunk)
+        text_printf(t, ", goes on from stream %u", s->trunk->id);
     if (s->port_y != NULL) {
         text_printf(t, ", port %c ", side[s->port_side]);
         print_lanes(t, s->port_y, p->lanes);

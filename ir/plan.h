@@ -81,7 +81,8 @@ typedef struct Kernel {
     Node *result;                            /* the node whose value the kernel sends */
     uint32_t n_in, in[KERNEL_MAX_INPUTS];    /* streams; in[0] feeds the anchor, the others
                                                 feed second operands, in order of steps */
-    uint32_t n_out, out[KERNEL_MAX_OUTPUTS]; /* streams, each a copy of the result */
+    uint32_t n_out, out[KERNEL_MAX_OUTPUTS]; /* streams of the result, those with a trunk last */
+    uint32_t n_branches;                     /* of them with a trunk: not sent once more */
     Shape shape;
     /* placement: region in fabric coordinates */
     uint32_t x, y;
@@ -110,6 +111,9 @@ typedef struct Stream {
     Protocol protocol;
     uint32_t slots; /* ring capacity c at every receiver, in messages; >= 1 */
     /* routing */
+    struct Stream *trunk; /* not NULL: of the same source; this one goes on from the far side
+                             of that one's consumer, which passes the lanes on straight. One
+                             color, one send, one queue; at most one stream a trunk */
     uint32_t color;
     bool color_fixed;            /* color was given and stays: programs and data name it */
     Side port_side;              /* host streams: W or E */
@@ -123,6 +127,18 @@ typedef struct Stream {
                                     length 0 on a segment. */
     uint32_t n_segments;
 } Stream;
+
+/* The kernel whose region a stream's own way begins at. */
+static inline int32_t stream_source(const Stream *s)
+{
+    return s->trunk ? s->trunk->to : s->from;
+}
+
+/* Does it enter or leave the fabric by ports of its own? */
+static inline bool stream_has_ports(const Stream *s)
+{
+    return (s->from == PLAN_HOST && !s->trunk) || s->to == PLAN_HOST;
+}
 
 typedef struct SizePoint {
     uint64_t cores, cycles; /* of kernels and adapters; of the slowest of them, a sample */
@@ -142,6 +158,7 @@ typedef struct Plan {
     VEC(Kernel *) kernels;
     VEC(Stream *) streams;
     VEC(KeepOut) keepouts;
+    bool sends_given;       /* programs are there: trunks stay as they are */
     const Defects *defects; /* of the wafer; NULL: a perfect one */
     const char *why;        /* one line: what limits the plan */
     VEC(SizePoint) curve;   /* what other numbers of cores would give, if asked for */

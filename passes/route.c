@@ -41,7 +41,7 @@ uint64_t plan_host_words(const Plan *plan)
     for (size_t i = 0; i < plan->streams.n; i++) {
         const Stream *s = plan->streams.data[i];
         const Protocol *p = &s->protocol;
-        if (s->from == PLAN_HOST || s->to == PLAN_HOST)
+        if (stream_has_ports(s))
             words += ((uint64_t)p->rows * p->cols * p->features * dtype_bytes(p->dtype) + 3) / 4;
     }
     return words;
@@ -61,7 +61,7 @@ bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost)
 {
     Price p;
     r->failure = (RouteFailure){.stream = s->id};
-    if (!route_ways(r, s, effort, PRICE_NEVER, &p))
+    if (!route_ways(r, s, effort, PRICE_NEVER, PRICE_NEVER, &p))
         return false;
     *cost = (uint32_t)p.hops;
     router_take_stream(r, s);
@@ -72,8 +72,7 @@ bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost)
 static int by_need(const void *a, const void *b)
 {
     const Stream *p = *(Stream *const *)a, *q = *(Stream *const *)b;
-    bool hp = p->from == PLAN_HOST || p->to == PLAN_HOST;
-    bool hq = q->from == PLAN_HOST || q->to == PLAN_HOST;
+    bool hp = stream_has_ports(p), hq = stream_has_ports(q);
     if (hp != hq)
         return hp ? -1 : 1;
     if (hp && p->protocol.lanes != q->protocol.lanes)
@@ -92,14 +91,14 @@ static void choose(Negotiation *g, Stream *s)
     for (unsigned effort = 0; effort <= 2 && best.share > 0; effort++) {
         Stream try = *s;
         Price p;
-        if (route_ways(r, &try, effort, g->share, &p) &&
-            (!found || p.hops + p.share < best.hops + best.share)) {
+        if (route_ways(r, &try, effort, g->share, found ? best.hops + best.share : PRICE_NEVER,
+                       &p)) {
             chosen = try;
             best = p;
             found = true;
         }
     }
-    if (!found || (best.share > 0 && g->round > 0)) {
+    if (!g->hopeless && (!found || (best.share > 0 && g->round > 0))) {
         Stream try = *s;
         Price p;
         if (route_maze(r, &try, g->share, found ? best.hops + best.share : PRICE_NEVER, &p)) {
@@ -156,7 +155,7 @@ static void stream_troubles(Negotiation *g, Arena *a, const Stream *s, WantedVec
     Box crowded = {0, 0, -1, -1};
     for (size_t i = 0; i < slots->n; i++) {
         Taken own = r->taken.data[slots->data[i]];
-        bool fixed = i + (s->from != PLAN_HOST) + (s->to != PLAN_HOST) >= slots->n;
+        bool fixed = i + (s->from != PLAN_HOST && !s->trunk) + (s->to != PLAN_HOST) >= slots->n;
         Meet m = meet_begin(r, own.box);
         for (const Taken *t; (t = meet_next(&m)) != NULL;) {
             if (t->history || t->stream == own.stream || !(t->colors & own.colors))
@@ -266,6 +265,8 @@ bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router)
     Arena scratch = {0};
     Negotiation g = {.n = (uint32_t)plan->streams.n, .share = FIRST_PRICE};
     Router *r = *router = g.r = router_create(a, plan, limit);
+    if (!plan->sends_given)
+        route_forget_trunks(plan);
     for (size_t i = 0; i < plan->kernels.n; i++)
         router_add_kernel(r, plan->kernels.data[i]);
     g.order = arena_array(&scratch, Stream *, g.n);
@@ -275,6 +276,8 @@ bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router)
     if (g.n)
         qsort(g.order, g.n, sizeof(Stream *), by_need);
     bool good = negotiate(&g) || route_small(r, &r->failure.proved);
+    if (good && !plan->sends_given)
+        route_trunks(r);
     arena_free(&scratch);
     return good;
 }
@@ -336,7 +339,8 @@ static bool check_queues(PassContext *cx)
         /* A chain takes one queue in at a core and one out, the core that sends results has
          * no next link. */
         uint32_t chain = kernel_own_colors(k) ? 1 : 0;
-        uint32_t in = k->n_in + chain, out = k->n_out > chain ? k->n_out : chain;
+        uint32_t sends = k->n_out - k->n_branches;
+        uint32_t in = k->n_in + chain, out = sends > chain ? sends : chain;
         if (in > m->queues_in || out > m->queues_out)
             diag_infeasible(cx->diag, k->span,
                             "kernel '%s' needs %u incoming and %u outgoing queues on a core; the "
@@ -346,14 +350,29 @@ static bool check_queues(PassContext *cx)
     return cx->diag->n_errors == before;
 }
 
+/* A kernel that sends once what it was to send several times is faster. */
+static void size_senders(PassContext *cx)
+{
+    Arena scratch = {0};
+    for (size_t i = 0; i < cx->plan->kernels.n; i++) {
+        Kernel *k = cx->plan->kernels.data[i];
+        Protocol in[KERNEL_MAX_INPUTS];
+        for (uint32_t j = 0; j < k->n_in; j++)
+            in[j] = cx->plan->streams.data[k->in[j]]->protocol;
+        Shape shape = k->shape;
+        if (k->n_branches && kernel_shape(&scratch, k, in, cx->plan->machine, &shape))
+            k->shape = shape;
+    }
+    arena_free(&scratch);
+}
+
 bool pass_route(PassContext *cx)
 {
     Router *r = NULL;
-    if (!check_queues(cx))
-        return false;
     for (unsigned step = 0; step < 3; step++) {
         if (!plan_route(cx->plan, cx->arena, plan_link_limit(cx->plan, step), &r))
             continue;
+        size_senders(cx);
         Box where = {0};
         Side side = SIDE_N;
         uint64_t peak = router_peak(r, &where, &side), target = plan_target(cx->plan);
@@ -362,7 +381,7 @@ bool pass_route(PassContext *cx)
                                          "the fullest link, at (%d, %d), carries up to %" PRIu64
                                          " words a sample",
                                          where.x0, where.y0, peak);
-        return true;
+        return check_queues(cx);
     }
     const Stream *s = cx->plan->streams.data[r->failure.stream];
     diag_infeasible(cx->diag, s->span, "stream '%s' cannot be routed", s->name);

@@ -22,26 +22,36 @@ typedef struct Coloring {
     bool *done;
 } Coloring;
 
+/* Streams of a tree are one for this: the first of them stands for all. */
+static uint32_t node_of(const Coloring *c, uint32_t stream)
+{
+    return stream_root(c->r->plan->streams.data[stream])->id;
+}
+
 static void find_conflicts(Coloring *c)
 {
     Router *r = c->r;
     uint32_t usable = router_usable_colors(r);
     int32_t *seen = arena_array(c->arena, int32_t, c->n);
+    for (uint32_t s = 0; s < c->n; s++)
+        c->mask[s] = usable;
     for (uint32_t s = 0; s < c->n; s++) {
         const SlotVec *slots = &r->index->of_stream[s];
-        c->mask[s] = usable;
-        seen[s] = (int32_t)s + 1;
+        uint32_t node = node_of(c, s);
+        seen[node] = (int32_t)s + 1;
         for (size_t i = 0; i < slots->n; i++) {
             Meet m = meet_begin(r, r->taken.data[slots->data[i]].box);
             for (const Taken *t; (t = meet_next(&m)) != NULL;) {
                 if (t->history)
                     continue;
-                if (t->stream < 0)
-                    c->mask[s] &= ~t->colors;
-                else if (seen[t->stream] != (int32_t)s + 1)
-                    vec_push(c->arena, &c->conflict[s], (uint32_t)t->stream);
-                if (t->stream >= 0)
-                    seen[t->stream] = (int32_t)s + 1;
+                if (t->stream < 0) {
+                    c->mask[node] &= ~t->colors;
+                    continue;
+                }
+                uint32_t other = node_of(c, (uint32_t)t->stream);
+                if (seen[other] != (int32_t)s + 1)
+                    vec_push(c->arena, &c->conflict[node], other);
+                seen[other] = (int32_t)s + 1;
             }
         }
     }
@@ -64,7 +74,8 @@ static bool give(Coloring *c, Stream *s, uint32_t color)
         alone = alone && !(c->done[o] && c->r->plan->streams.data[o]->color == color);
         c->mask[o] &= ~(1u << color);
     }
-    router_recolor(c->r, s, color);
+    for (Stream *b = s; b; b = route_branch(c->r->plan, b))
+        router_recolor(c->r, b, color);
     return alone;
 }
 
@@ -103,7 +114,7 @@ bool route_colors(Router *r)
         unsigned fewest = 0;
         for (uint32_t i = 0; i < n; i++) {
             unsigned left = bits(c.mask[i]);
-            if (c.done[i] || r->index->of_stream[i].n == 0)
+            if (c.done[i] || node_of(&c, i) != i || r->index->of_stream[i].n == 0)
                 continue;
             if (next < n && left > fewest)
                 continue;

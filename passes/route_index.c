@@ -10,7 +10,7 @@
 
 #include "passes/routing.h"
 
-enum { MAX_STEPS = 4 };
+enum { MAX_STEPS = 4, MAZE_STEPS = 1 << 21 };
 
 struct KernelEdges {
     FabricEdge edge[8][KERNEL_MAX_INPUTS + 1]; /* by orientation; out last */
@@ -49,6 +49,7 @@ Router *router_create(Arena *a, Plan *plan, uint64_t limit)
     r->limit = limit;
     r->edges = arena_array(a, KernelEdges, plan->kernels.n);
     r->index = index;
+    index->maze_steps = MAZE_STEPS;
     index->nx = ((int32_t)m->width + BUCKET - 1) / BUCKET;
     index->ny = ((int32_t)m->height + BUCKET - 1) / BUCKET;
     index->bucket = arena_array(a, SlotVec, (size_t)index->nx * (size_t)index->ny);
@@ -370,7 +371,7 @@ const FabricEdge *router_edge(Router *r, const Kernel *k, int input)
 
 Box router_out_edge(Router *r, const Stream *s)
 {
-    if (s->from == PLAN_HOST)
+    if (s->from == PLAN_HOST || s->trunk)
         return (Box){0, 0, -1, -1};
     const Kernel *k = r->plan->kernels.data[s->from];
     const FabricEdge *e = router_edge(r, k, -1);
@@ -429,7 +430,7 @@ static Box lane_run(const Stream *s, uint32_t i, uint32_t lane, int32_t x, int32
     Side d = s->segments[i].side;
     int32_t to = (int32_t)s->segments[i].to[lane];
     int32_t from = side_horizontal(d) ? x : y, f = side_forward(d);
-    if (i == 0 && s->from != PLAN_HOST)
+    if (i == 0 && stream_source(s) != PLAN_HOST)
         from += f; /* the core that sends belongs to the edge */
     if (i + 1 < s->n_segments)
         to -= f; /* the corner is left by the next side */
@@ -499,7 +500,7 @@ void router_take_stream(Router *r, const Stream *s)
         t.side = pieces->data[i].side;
         router_take(r, t);
     }
-    if (s->from != PLAN_HOST) {
+    if (s->from != PLAN_HOST && !s->trunk) {
         t.box = router_out_edge(r, s);
         t.side = router_edge(r, r->plan->kernels.data[s->from], -1)->travel;
         router_take(r, t);

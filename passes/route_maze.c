@@ -8,7 +8,8 @@
  * over other lanes, which grows dearer with every round, until no two meet (PathFinder
  * again, over routers). Places that other streams use cost what pricing_of() says of them.
  * The window grows while there is no way. A way becomes pieces that all lanes share, idle for
- * those that go elsewhere. Cost: window x lanes x rounds, bounded by a budget of steps. */
+ * those that go elsewhere. Cost: window x lanes x rounds, bounded by a budget of steps, of a call
+ * and of all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ enum {
     LANE_ROUNDS = 24,
     MAX_COLORS_TRIED = 4,
     LANE_PRICE = 2,
-    STEPS = 1 << 23, /* of one call */
+    STEPS = 1 << 18, /* of one call */
 };
 static const uint32_t BLOCKED = UINT32_MAX / 4;
 
@@ -392,7 +393,8 @@ static uint32_t *add_piece(const LanePaths *m, Arena *a, SegmentVec *all, Side s
 
 static void set_ends(Stream *s, const Ends *e, Arena *a)
 {
-    int32_t along = e->s_along + (s->from == PLAN_HOST ? side_forward(e->ds) : 0);
+    bool in = stream_source(s) == PLAN_HOST;
+    int32_t along = e->s_along + (in ? side_forward(e->ds) : 0);
     s->start_x = arena_array(a, uint32_t, e->n);
     s->start_y = arena_array(a, uint32_t, e->n);
     for (uint32_t l = 0; l < e->n; l++) {
@@ -400,12 +402,12 @@ static void set_ends(Stream *s, const Ends *e, Arena *a)
         s->start_y[l] = (uint32_t)(side_horizontal(e->ds) ? e->s_cross[l] : along);
     }
     s->port_y = NULL;
-    s->port_side = s->from == PLAN_HOST ? side_opposite(e->ds) : e->de;
-    if (s->from != PLAN_HOST && s->to != PLAN_HOST)
+    s->port_side = in ? side_opposite(e->ds) : e->de;
+    if (!stream_has_ports(s))
         return;
     s->port_y = arena_array(a, uint32_t, e->n);
     for (uint32_t l = 0; l < e->n; l++)
-        s->port_y[l] = (uint32_t)(s->from == PLAN_HOST ? e->s_cross[l] : e->e_cross[l]);
+        s->port_y[l] = (uint32_t)(in ? e->s_cross[l] : e->e_cross[l]);
 }
 
 void route_set_paths(const LanePaths *m, Arena *a, Stream *s)
@@ -416,7 +418,7 @@ void route_set_paths(const LanePaths *m, Arena *a, Stream *s)
     uint32_t *at = arena_array(&scratch, uint32_t, m->lanes);
     uint32_t *stop = arena_array(&scratch, uint32_t, m->lanes);
     SegmentVec all = {0};
-    bool host = s->from == PLAN_HOST;
+    bool host = stream_source(s) == PLAN_HOST;
     for (uint32_t l = 0; l < m->lanes; l++) {
         uint32_t n = m->length[l];
         stop[l] = n;
@@ -452,7 +454,7 @@ static unsigned order_colors(const Maze *m, const Stream *s, const Pricing *at_e
                              uint32_t *colors)
 {
     uint64_t met[32];
-    uint32_t allowed = router_usable_colors(m->r) & ~at_ends->hard;
+    uint32_t allowed = at_ends->colors & ~at_ends->hard;
     unsigned n = 0;
     memcpy(met, at_ends->shared, sizeof met);
     Meet near = meet_begin(m->r, m->window);
@@ -461,7 +463,7 @@ static unsigned order_colors(const Maze *m, const Stream *s, const Pricing *at_e
             if (t->colors >> c & 1 && t->stream != (int32_t)s->id)
                 met[c]++;
     for (uint32_t c = 0; c < 32; c++) {
-        if (!(allowed >> c & 1) || (s->color_fixed && c != s->color))
+        if (!(allowed >> c & 1))
             continue;
         unsigned i = n < MAX_COLORS_TRIED ? n++ : MAX_COLORS_TRIED;
         if (i == MAX_COLORS_TRIED && met[colors[i - 1]] <= met[c])
@@ -488,7 +490,7 @@ bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *pri
     enum { MARGINS = sizeof margins / sizeof margins[0], MAX_ENDS = 4 };
     Arena arena = {0};
     EndsVec ends = {0};
-    int64_t steps = STEPS;
+    int64_t steps = r->index->maze_steps < STEPS ? r->index->maze_steps : STEPS, given = steps;
     bool found = false;
     route_ends(r, &arena, s, &ends);
     Pricing at_ends;
@@ -530,6 +532,7 @@ bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *pri
             }
         }
     }
+    r->index->maze_steps -= given - (steps > 0 ? steps : 0);
     arena_free(&arena);
     return found;
 }

@@ -12,7 +12,7 @@
 
 #include "passes/routing.h"
 
-enum { CELLS = 64, MAX_STREAMS = 8, MAX_LANES = 16, STEPS = 1 << 21 };
+enum { CELLS = 64, MAX_STREAMS = 8, MAX_LANES = 16, STEPS = 1 << 17 };
 
 typedef struct SmallStream {
     Stream *s;
@@ -259,7 +259,7 @@ static bool small_stream(Small *z, Arena *a, Stream *s, SmallStream *t)
     Router *r = z->r;
     uint32_t n = s->protocol.lanes;
     *t = (SmallStream){.s = s, .words = stream_words(s)};
-    if (n > MAX_LANES || !route_kernel_ends(r, a, s, &t->ends))
+    if (n > MAX_LANES || s->trunk || !route_kernel_ends(r, a, s, &t->ends))
         return false;
     t->words = t->words < r->limit ? t->words : r->limit;
     t->edge = cells_of(z, router_out_edge(r, s));

@@ -134,7 +134,7 @@ static void add_price(uint64_t *sum, uint64_t more)
 }
 
 /* What others there do to each color, and the history of the box. */
-static void meet_colors(const Router *r, Box box, Side side, uint64_t share, int32_t self,
+static void meet_colors(const Router *r, Box box, Side side, uint64_t share, const Stream *self,
                         uint32_t *hard, uint64_t *by_color, uint64_t *history)
 {
     Meet m = meet_begin(r, box);
@@ -143,7 +143,10 @@ static void meet_colors(const Router *r, Box box, Side side, uint64_t share, int
             add_price(history, t->history);
         } else if (t->history == 0 && t->stream < 0) {
             *hard |= t->colors;
-        } else if (t->stream != self) {
+        } else if (t->stream >= 0 && t->stream != (int32_t)self->id && self->trunk &&
+                   stream_root(r->plan->streams.data[t->stream]) == stream_root(self)) {
+            *hard = UINT32_MAX; /* a tree does not meet itself, whatever its color */
+        } else if (t->stream != (int32_t)self->id) {
             for (uint32_t mask = t->colors, c = 0; mask; mask >>= 1, c++)
                 if (mask & 1)
                     add_price(&by_color[c], t->history ? t->history : share);
@@ -154,25 +157,31 @@ static void meet_colors(const Router *r, Box box, Side side, uint64_t share, int
 void pricing_begin(Router *r, const Stream *s, uint64_t share, Pricing *p)
 {
     uint64_t words = stream_words(s), none = 0;
-    *p = (Pricing){.words = words < r->limit ? words : r->limit};
+    *p = (Pricing){.words = words < r->limit ? words : r->limit, .colors = router_usable_colors(r)};
+    /* A tree has one color: that of what it goes on from, or of what goes on from it. */
+    const Stream *branch = route_branch(r->plan, s);
+    if (s->color_fixed)
+        p->colors = 1u << s->color;
+    else if (s->trunk)
+        p->colors = r->index->tree_colors ? r->index->tree_colors : 1u << stream_root(s)->color;
+    else if (branch && r->index->of_stream[branch->id].n)
+        p->colors = 1u << branch->color;
     /* Alone on its links a stream is as fast as it can be, so the limit is enough for it. */
-    meet_colors(r, router_out_edge(r, s), SIDE_RAMP, share, (int32_t)s->id, &p->hard, p->shared,
-                &none);
-    meet_colors(r, router_in_region(r, s), SIDE_RAMP, share, (int32_t)s->id, &p->hard, p->shared,
-                &none);
+    meet_colors(r, router_out_edge(r, s), SIDE_RAMP, share, s, &p->hard, p->shared, &none);
+    meet_colors(r, router_in_region(r, s), SIDE_RAMP, share, s, &p->hard, p->shared, &none);
 }
 
 bool pricing_of(Router *r, const Stream *s, const Pricing *at_ends, uint64_t share, uint64_t below,
                 Price *result)
 {
-    uint32_t usable = router_usable_colors(r), hard = at_ends->hard;
+    uint32_t hard = at_ends->hard;
     uint64_t by_color[32], links = 0;
     memcpy(by_color, at_ends->shared, sizeof by_color);
     const PieceVec *pieces = router_pieces(r, s);
     r->failure.ways++;
     for (size_t i = 0; i < pieces->n; i++) {
         Piece p = pieces->data[i];
-        meet_colors(r, p.box, p.side, share, (int32_t)s->id, &hard, by_color, &links);
+        meet_colors(r, p.box, p.side, share, s, &hard, by_color, &links);
         uint64_t stop = r->limit - at_ends->words;
         uint64_t load = router_most(r, p.box, p.side, (int32_t)s->id, stop, NULL);
         if (load > stop) {
@@ -185,9 +194,7 @@ bool pricing_of(Router *r, const Stream *s, const Pricing *at_ends, uint64_t sha
     }
     uint64_t best = PRICE_NEVER;
     for (uint32_t c = 0; c < 32; c++) {
-        if (s->color_fixed && c != s->color)
-            continue;
-        if ((usable & ~hard) >> c & 1 && by_color[c] < best) {
+        if ((at_ends->colors & ~hard) >> c & 1 && by_color[c] < best) {
             best = by_color[c];
             result->color = c;
         }
@@ -464,9 +471,11 @@ static void list_ports(Router *r, Arena *a, const Ends *base, bool in, EndsVec *
 
 bool route_kernel_ends(Router *r, Arena *a, const Stream *s, Ends *e)
 {
-    const Kernel *from = s->from == PLAN_HOST ? NULL : r->plan->kernels.data[s->from];
+    int32_t source = stream_source(s);
+    const Kernel *from = source == PLAN_HOST ? NULL : r->plan->kernels.data[source];
     const Kernel *to = s->to == PLAN_HOST ? NULL : r->plan->kernels.data[s->to];
-    const FabricEdge *out = from ? router_edge(r, from, -1) : NULL;
+    int which = s->trunk ? (int)s->trunk->to_input : -1;
+    const FabricEdge *out = from ? router_edge(r, from, which) : NULL;
     const FabricEdge *in = to ? router_edge(r, to, (int)s->to_input) : NULL;
     uint32_t n = s->protocol.lanes;
     Box none = {0, 0, -1, -1};
@@ -484,6 +493,12 @@ bool route_kernel_ends(Router *r, Arena *a, const Stream *s, Ends *e)
         good = edge_lanes(from, out, &e->s_along, e->s_cross);
         e->ds = out->travel;
         e->producer = plan_box(from);
+        Box b = e->producer;
+        if (s->trunk) /* out by the far side */
+            e->s_along = e->ds == SIDE_E   ? b.x1
+                         : e->ds == SIDE_W ? b.x0
+                         : e->ds == SIDE_S ? b.y1
+                                           : b.y0;
     }
     if (to) {
         good = edge_lanes(to, in, &e->e_along, e->e_cross) && good;
@@ -499,8 +514,8 @@ void route_ends(Router *r, Arena *a, const Stream *s, EndsVec *all)
     Ends e;
     if (!route_kernel_ends(r, a, s, &e))
         return;
-    if (s->from == PLAN_HOST || s->to == PLAN_HOST)
-        list_ports(r, a, &e, s->from == PLAN_HOST, all);
+    if (stream_has_ports(s))
+        list_ports(r, a, &e, s->to != PLAN_HOST, all);
     else
         vec_push(a, all, e);
 }
@@ -511,16 +526,15 @@ void route_ends(Router *r, Arena *a, const Stream *s, EndsVec *all)
 static void set_way(Stream *s, const Ends *e, const Way *w)
 {
     /* A port's edge router is one step in from where the port itself stands. */
-    int32_t along = e->s_along + (s->from == PLAN_HOST ? side_forward(e->ds) : 0);
+    bool in = stream_source(s) == PLAN_HOST;
+    int32_t along = e->s_along + (in ? side_forward(e->ds) : 0);
     for (uint32_t l = 0; l < e->n; l++) {
         s->start_x[l] = (uint32_t)(side_horizontal(e->ds) ? along : e->s_cross[l]);
         s->start_y[l] = (uint32_t)(side_horizontal(e->ds) ? e->s_cross[l] : along);
-        if (s->from == PLAN_HOST)
-            s->port_y[l] = (uint32_t)e->s_cross[l];
-        if (s->to == PLAN_HOST)
-            s->port_y[l] = (uint32_t)e->e_cross[l];
+        if (s->port_y)
+            s->port_y[l] = (uint32_t)(in ? e->s_cross[l] : e->e_cross[l]);
     }
-    s->port_side = s->from == PLAN_HOST ? side_opposite(e->ds) : e->de;
+    s->port_side = in ? side_opposite(e->ds) : e->de;
     s->n_segments = touching(e, w) ? 0 : w->turns + 1;
     for (unsigned i = 0; i < s->n_segments; i++) {
         s->segments[i].side = w->side[i];
@@ -534,16 +548,16 @@ static void make_room(Arena *a, Stream *s, unsigned segments)
     uint32_t n = s->protocol.lanes;
     s->start_x = arena_array(a, uint32_t, n);
     s->start_y = arena_array(a, uint32_t, n);
-    s->port_y = s->from == PLAN_HOST || s->to == PLAN_HOST ? arena_array(a, uint32_t, n) : NULL;
+    s->port_y = stream_has_ports(s) ? arena_array(a, uint32_t, n) : NULL;
     s->segments = arena_array(a, BundleSegment, segments);
     for (unsigned i = 0; i < segments; i++)
         s->segments[i].to = arena_array(a, uint32_t, n);
 }
 
-bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, Price *price)
+bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, uint64_t below, Price *price)
 {
     Arena scratch = {0};
-    Search search = {.r = r, .scratch = &scratch, .below = PRICE_NEVER};
+    Search search = {.r = r, .scratch = &scratch, .below = below};
     EndsVec ends = {0};
     route_ends(r, &scratch, s, &ends);
     for (uint32_t i = 0; i < ends.n; i++) {
@@ -558,7 +572,7 @@ bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, Price *pr
     Pricing at_ends;
     pricing_begin(r, s, share, &at_ends);
     const Candidate *best = NULL;
-    uint64_t least = PRICE_NEVER;
+    uint64_t least = below;
     unsigned priced = 0;
     for (size_t i = 0; i < search.list.n && priced < MAX_PRICED; i++) {
         const Candidate *c = &search.list.data[i];

@@ -33,6 +33,8 @@ struct RouteIndex {
     VEC(int64_t) events;     /* scratch */
     int32_t *x, *y;          /* scratch: where lanes are */
     uint32_t lanes;          /* room in x and y */
+    int64_t maze_steps;      /* left for lanes one by one */
+    uint32_t tree_colors;    /* not 0: what the tree that grows could be painted in */
 };
 
 /* ---- route_index.c ---- */
@@ -91,6 +93,7 @@ typedef struct Price {
 /* What a way as it stands in the stream's fields would cost now; share: the price of one
  * use too many, PRICE_NEVER: none is allowed. False if it is not possible at any price. */
 typedef struct Pricing {
+    uint32_t colors;     /* that it may have at all */
     uint32_t hard;       /* colors that are never to be had at the ends */
     uint64_t shared[32]; /* by color, at the ends */
     uint64_t words;      /* of the stream, at most the limit */
@@ -117,9 +120,10 @@ void route_set_port(Ends *e, bool in, Side side, int32_t *rows);
 /* All pairs of ends a stream may have: one, or one a choice of ports. */
 void route_ends(Router *r, Arena *a, const Stream *s, EndsVec *all);
 
-/* The cheapest way in closed form; effort 0 .. 2: how many turns and tracks are tried. Sets
- * the stream's fields. The stream has been released. */
-bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, Price *price);
+/* The cheapest way in closed form, of those that cost less than `below`; effort 0 .. 2: how many
+ * turns and tracks are tried. Sets the stream's fields. The stream has been released. */
+bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, uint64_t below,
+                Price *price);
 /* Lanes that go each their own way: the cells of a window, from the first router behind the
  * core or port that sends to the last one before the kernel or port that receives. */
 typedef struct LanePaths {
@@ -136,7 +140,14 @@ void route_last_cell(const Ends *e, uint32_t lane, int32_t *x, int32_t *y);
 /* Lane by lane, if it is cheaper than `below`. */
 bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *price);
 
-/* ---- route_colors.c, route_small.c ---- */
+/* ---- route_colors.c, route_trunks.c, route_small.c ---- */
+
+/* The stream of a tree that its source sends, and whether s is a trunk of another one. */
+const Stream *stream_root(const Stream *s);
+Stream *route_branch(const Plan *plan, const Stream *s);
+/* Lets streams of one source go on from one another's consumers where there are ways. */
+void route_trunks(Router *r);
+void route_forget_trunks(Plan *plan);
 
 /* Colors for all ways as they are; false if some stream shares its color with another one. */
 bool route_colors(Router *r);

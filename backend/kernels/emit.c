@@ -528,7 +528,7 @@ static bool emit_ports(Emitter *e)
     uint64_t ports = 0, words = 0;
     for (size_t i = 0; i < plan->streams.n; i++) {
         const Stream *s = plan->streams.data[i];
-        if (s->from != PLAN_HOST && s->to != PLAN_HOST)
+        if (!stream_has_ports(s))
             continue;
         ports += s->protocol.lanes;
         for (uint32_t l = 0; l < s->protocol.lanes; l++)
@@ -536,7 +536,7 @@ static bool emit_ports(Emitter *e)
     }
     for (size_t i = 0; i < plan->streams.n; i++) {
         const Stream *s = plan->streams.data[i];
-        if (s->from != PLAN_HOST && s->to != PLAN_HOST)
+        if (!stream_has_ports(s))
             continue;
         bool sink = s->to == PLAN_HOST;
         for (uint32_t l = 0; l < s->protocol.lanes; l++) {
@@ -590,7 +590,8 @@ static void emit_stream(Emitter *e, const Stream *s)
                     .features = p->features,
                     .segs = p->segs,
                     .dtype = p->dtype,
-                    .to_input = s->to_input};
+                    .to_input = s->to_input,
+                    .trunk = s->trunk ? s->trunk->id + 1 : 0};
     vec_push(e->arena, &e->streams, i);
 }
 

@@ -308,7 +308,7 @@ bool part_make(Arena *a, const Kernel *k, const Protocol *protocol_in, const Mac
     for (int i = 0; i < 2; i++)
         p->kernel_size[i] = p->stride[i] = 1;
     p->n_in = k->n_in ? k->n_in : 1;
-    p->n_out = k->n_out ? k->n_out : 1;
+    p->n_out = k->n_out > k->n_branches ? k->n_out - k->n_branches : 1;
     if (p->n_in > KERNEL_MAX_INPUTS || p->n_out > KERNEL_MAX_OUTPUTS)
         return illegal(p, "more streams than a kernel can have");
     for (uint32_t i = 0; i < p->n_in; i++) {

@@ -59,8 +59,9 @@ static bool restore_kernel(Arena *a, Diag *d, const KernelInfo *info, Kernel *k)
     const Shape *s = &k->shape;
     if (kind == KERNEL_KIND_COUNT)
         return mismatch(d, k, "its kind is unknown");
-    if (s->lanes_in < 1 || s->lanes_in > MACHINE_MAX_EXTENT || s->lanes_out < 1 ||
-        s->lanes_out > MACHINE_MAX_EXTENT || s->split < 1 || s->split > MACHINE_MAX_EXTENT)
+    uint32_t most = s->w > s->h ? s->w : s->h; /* lanes stand side by side */
+    if (s->lanes_in < 1 || s->lanes_in > most || s->lanes_out < 1 || s->lanes_out > most ||
+        s->split < 1 || s->split > most)
         return mismatch(d, k, "its lanes are out of range");
     return true;
 }
@@ -94,6 +95,28 @@ static bool restore_stream(Diag *d, const Image *image, uint32_t id, Plan *plan,
                              .features = info->features,
                              .lanes = info->lanes,
                              .segs = info->segs};
+    return true;
+}
+
+/* Streams that go on from where another one of their source ends. */
+static bool restore_trunks(Diag *d, const Image *image, Plan *plan)
+{
+    for (size_t i = 0; i < plan->streams.n; i++) {
+        Stream *s = plan->streams.data[i];
+        uint32_t trunk = image->streams[i].trunk;
+        if (trunk == 0)
+            continue;
+        Stream *t = trunk <= plan->streams.n ? plan->streams.data[trunk - 1] : NULL;
+        uint32_t steps = 0; /* in no circle */
+        for (uint32_t at = trunk; at && at <= plan->streams.n && steps <= plan->streams.n; steps++)
+            at = image->streams[at - 1].trunk;
+        if (!t || t->from != s->from || t->to == PLAN_HOST || t->color != s->color ||
+            t->protocol.lanes != s->protocol.lanes || steps > plan->streams.n)
+            return diag_error(d, s->span, "stream '%s' goes on from none of its source", s->name);
+        s->trunk = t;
+        if (s->from != PLAN_HOST)
+            plan->kernels.data[s->from]->n_branches++;
+    }
     return true;
 }
 
@@ -144,7 +167,7 @@ bool kernels_replan(Arena *a, Diag *d, const Image *image, Plan *plan)
 {
     uint32_t file = diag_add_source(d, image->source_name, image->source, image->source_len);
     uint32_t n_streams = 0;
-    *plan = (Plan){.arena = a, .machine = &image->machine};
+    *plan = (Plan){.arena = a, .machine = &image->machine, .sends_given = true};
     for (uint32_t i = 0; i < image->n_kernels; i++) {
         Kernel *k = arena_new(a, Kernel);
         k->id = i;
@@ -174,6 +197,8 @@ bool kernels_replan(Arena *a, Diag *d, const Image *image, Plan *plan)
         if (!restore_stream(d, image, i, plan, s))
             return false;
     }
+    if (!restore_trunks(d, image, plan))
+        return false;
     for (size_t i = 0; i < plan->kernels.n; i++)
         if (!kernel_fits(d, plan, plan->kernels.data[i]))
             return false;

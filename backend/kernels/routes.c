@@ -68,28 +68,44 @@ static void chain_routes(Emitter *e, const Kernel *k, uint32_t stream, uint32_t 
     }
 }
 
+/* Does the stream go on beyond this kernel, as the trunk of another one? Streams of one
+ * source are few, host streams of one tensor too. */
+static bool goes_on(const Emitter *e, uint32_t stream)
+{
+    const Plan *plan = e->plan;
+    const Stream *s = plan->streams.data[stream];
+    const Kernel *from = s->from == PLAN_HOST ? NULL : plan->kernels.data[s->from];
+    for (uint32_t i = 0; i < (from ? from->n_out : plan->streams.n); i++)
+        if (plan->streams.data[from ? from->out[i] : i]->trunk == s)
+            return true;
+    return false;
+}
+
 static void matrix_routes(Emitter *e, const Part *p, uint32_t chain)
 {
     const Kernel *k = p->kernel;
     uint32_t w = p->shape.w, h = p->shape.h, split = p->shape.split, lanes = p->shape.lanes_in;
     Inside in = {e, k, e->plan->streams.data[k->in[0]]->color, k->in[0]};
-    uint32_t south = h > 1 ? TO_S : 0;
+    uint32_t on = goes_on(e, k->in[0]) ? TO_S : 0, south = h > 1 ? TO_S : 0;
     if (split == 1) {
-        inside(&in, (Grid){0, 0, w, 1, 1, 1}, SIDE_N, TO_CORE | south);
+        inside(&in, (Grid){0, 0, w, 1, 1, 1}, SIDE_N, TO_CORE | south | on);
     } else {
-        inside(&in, (Grid){0, 0, lanes, 1, split, 1}, SIDE_N, TO_CORE | TO_E | south);
+        inside(&in, (Grid){0, 0, lanes, 1, split, 1}, SIDE_N, TO_CORE | TO_E | south | on);
         for (uint32_t i = 1; i < split; i++)
             inside(&in, (Grid){i, 0, lanes, 1, split, 1}, SIDE_W,
                    TO_CORE | south | (i + 1 < split ? TO_E : 0));
     }
     if (h > 1) {
         inside(&in, (Grid){0, 1, w, h - 2, 1, 1}, SIDE_N, TO_CORE | TO_S);
-        inside(&in, (Grid){0, h - 1, w, 1, 1, 1}, SIDE_N, TO_CORE);
+        inside(&in, (Grid){0, h - 1, lanes, 1, split, 1}, SIDE_N, TO_CORE | on);
+        for (uint32_t i = 1; i < split; i++)
+            inside(&in, (Grid){i, h - 1, lanes, 1, split, 1}, SIDE_N, TO_CORE);
     }
     for (uint32_t i = 1; i < p->n_in; i++) {
         Inside pass = {e, k, e->plan->streams.data[k->in[i]]->color, k->in[i]};
         inside(&pass, (Grid){0, 0, w - 1, h, 1, 1}, SIDE_W, TO_E);
-        inside(&pass, (Grid){w - 1, 0, 1, h, 1, 1}, SIDE_W, TO_CORE);
+        inside(&pass, (Grid){w - 1, 0, 1, h, 1, 1}, SIDE_W,
+               TO_CORE | (goes_on(e, k->in[i]) ? TO_E : 0));
     }
     chain_routes(e, k, chain, w, h, false);
 }
@@ -144,7 +160,8 @@ void emit_kernel_routes(Emitter *e, const Part *p, uint32_t chain)
     case FORM_REDUCE:
         for (uint32_t i = 0; i < p->n_in; i++) {
             Inside in = {e, k, e->plan->streams.data[k->in[i]]->color, k->in[i]};
-            inside(&in, (Grid){0, 0, 1, p->shape.h, 1, 1}, SIDE_W, TO_CORE);
+            inside(&in, (Grid){0, 0, 1, p->shape.h, 1, 1}, SIDE_W,
+                   TO_CORE | (goes_on(e, k->in[i]) ? TO_E : 0));
         }
         if (p->form == FORM_REDUCE)
             chain_routes(e, k, chain, p->shape.h, 1, true);
@@ -232,7 +249,7 @@ static bool lane_ends_wrong(Emitter *e, const Stream *s, uint32_t lane, int64_t 
                          s->name, lane, (long long)x, (long long)y);
 }
 
-/* Fabric position of a lane at an edge of a kernel. */
+/* Fabric position of a lane at an edge of a kernel, or where it leaves it straight on. */
 static void edge_place(const Kernel *k, const Edge *edge, bool leaves, uint32_t lane, uint32_t *x,
                        uint32_t *y)
 {
@@ -246,10 +263,13 @@ static void edge_place(const Kernel *k, const Edge *edge, bool leaves, uint32_t 
 bool emit_bundle(Emitter *e, const Stream *s)
 {
     const Plan *plan = e->plan;
-    const Kernel *from = s->from == PLAN_HOST ? NULL : plan->kernels.data[s->from];
+    int32_t source = stream_source(s);
+    const Kernel *from = source == PLAN_HOST ? NULL : plan->kernels.data[source];
     const Kernel *to = s->to == PLAN_HOST ? NULL : plan->kernels.data[s->to];
     Edge out = {0}, in = {0};
-    if (from)
+    if (s->trunk)
+        kernel_edge_in(e->arena, from, s->trunk->to_input, &out);
+    else if (from)
         kernel_edge_out(e->arena, from, &out);
     if (to)
         kernel_edge_in(e->arena, to, s->to_input, &in);
@@ -262,6 +282,7 @@ bool emit_bundle(Emitter *e, const Stream *s)
     for (uint32_t l = 0; l < lanes; l++) {
         int64_t x = s->start_x[l], y = s->start_y[l];
         Side enters = from ? SIDE_RAMP : s->port_side;
+        bool passed = s->trunk != NULL; /* the first router is configured by its kernel */
         p.next = 0;
         if (from) {
             uint32_t fx, fy;
@@ -279,7 +300,9 @@ bool emit_bundle(Emitter *e, const Stream *s)
                 continue;
             if (moves < 0)
                 return lane_ends_wrong(e, s, l, x, y);
-            piece(&p, (Grid){(uint32_t)x, (uint32_t)y, 1, 1, 1, 1}, enters, side);
+            if (!passed)
+                piece(&p, (Grid){(uint32_t)x, (uint32_t)y, 1, 1, 1, 1}, enters, side);
+            passed = false;
             enters = side_opposite(side);
             if (moves > 1) {
                 uint32_t n = (uint32_t)moves - 1;
@@ -303,7 +326,8 @@ bool emit_bundle(Emitter *e, const Stream *s)
                    y != s->port_y[l]) {
             return lane_ends_wrong(e, s, l, x, y);
         }
-        piece(&p, (Grid){(uint32_t)x, (uint32_t)y, 1, 1, 1, 1}, enters, last);
+        if (!passed)
+            piece(&p, (Grid){(uint32_t)x, (uint32_t)y, 1, 1, 1, 1}, enters, last);
     }
     for (uint32_t i = 0; i < p.n; i++)
         vec_push(e->arena, &e->routes, p.open[i]);

@@ -169,6 +169,8 @@ typedef struct StreamInfo {
      * cols % segs messages of a row one more), [position][feature]. */
     uint32_t rows, cols, features, segs, dtype;
     uint32_t to_input; /* which input of kernel `to` */
+    uint32_t trunk;    /* 0: sent by `from`; else 1 + the stream of the same source that is
+                          passed on by its kernel and goes on as this one */
 } StreamInfo;
 
 typedef struct NativeCode { /* empty: bytes == 0 */

@@ -54,8 +54,8 @@ static void make_sample(Sample *s)
         {"fc1", "matvec", "2x3: 4 -> 4", 1, 2, 2, 3, 1, 1000, 800, 2048, 3, true, 2, 3, 1});
     im->n_streams = 2;
     im->streams =
-        COPY_ARRAY(a, StreamInfo, {"x -> fc1", -1, 0, 1, 5, 1, 4, 1, "x", 1, 1, 4, 1, DT_F32, 0},
-                   {"fc1 -> y", 0, -1, 1, 6, 1, 4, 1, "y", 1, 1, 4, 1, DT_F16, 5});
+        COPY_ARRAY(a, StreamInfo, {"x -> fc1", -1, 0, 1, 5, 1, 4, 1, "x", 1, 1, 4, 1, DT_F32, 0, 0},
+                   {"fc1 -> y", 0, -1, 1, 6, 1, 4, 1, "y", 1, 1, 4, 1, DT_F16, 5, 1});
     im->n_cores = 1;
     im->cores = COPY_ARRAY(
         a, CoreRect, {.grid = {1, 2, 2, 3, 1, 1}, .class_id = 0, .n_segments = 2, .n_inits = 2});

@@ -202,10 +202,13 @@ static void judge_edge(const Kernel *k, Edge e, bool out, uint32_t lane, int *x,
 static void judge_stream(Judge *j, const Stream *s)
 {
     Net *n = j->net;
-    const Kernel *from = s->from == PLAN_HOST ? NULL : n->plan.kernels.data[s->from];
+    int32_t source = stream_source(s);
+    const Kernel *from = source == PLAN_HOST ? NULL : n->plan.kernels.data[source];
     const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
     Edge out = {0}, in = {0};
-    if (from)
+    if (s->trunk)
+        kernel_edge_in(&n->c.arena, from, s->trunk->to_input, &out);
+    else if (from)
         kernel_edge_out(&n->c.arena, from, &out);
     if (to)
         kernel_edge_in(&n->c.arena, to, s->to_input, &in);
@@ -226,7 +229,8 @@ static void judge_stream(Judge *j, const Stream *s)
             judge_edge(from, out, true, l, &ex, &ey, &travel);
             if (ex != x || ey != y)
                 judge_bad(j, "does not start at its core", s, x, y);
-            judge_use(j, s, x, y, false);
+            if (!s->trunk) /* else it is the trunk's */
+                judge_use(j, s, x, y, false);
         } else {
             travel = side_opposite(s->port_side);
             if (y != (int)s->port_y[l] ||

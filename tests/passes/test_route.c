@@ -2,7 +2,8 @@
 /* tests/passes/test_route.c - the router alone, on kernels put down by hand.
  *
  * The judge walks every lane of a routed plan router by router and knows only ir/plan.h: one
- * stream a router and color, lanes continuous from core to core, no link above the limit
+ * stream a router and color, lanes continuous from core to core (those that go on from
+ * another stream: from the far side of its consumer), no link above the limit
  * unless one stream has it alone. */
 #include <stdlib.h>
 #include <string.h>
@@ -147,12 +148,18 @@ static void edge_at(Net *n, const Kernel *k, int input, uint32_t l, int *x, int 
 static bool judge_lane(Judge *j, const Stream *s, uint32_t l)
 {
     Net *n = j->net;
-    const Kernel *from = s->from == PLAN_HOST ? NULL : n->plan.kernels.data[s->from];
+    int32_t source = stream_source(s);
+    const Kernel *from = source == PLAN_HOST ? NULL : n->plan.kernels.data[source];
     const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
     int x = (int)s->start_x[l], y = (int)s->start_y[l], ex, ey, w = (int)n->machine.width;
     Side travel = s->port_side, enter = s->port_side;
     if (from) {
-        edge_at(n, from, -1, l, &ex, &ey, &travel);
+        edge_at(n, from, s->trunk ? (int)s->trunk->to_input : -1, l, &ex, &ey, &travel);
+        Box b = plan_box(from);
+        if (s->trunk) { /* straight on, out of the far side */
+            ex = travel == SIDE_E ? b.x1 : travel == SIDE_W ? b.x0 : ex;
+            ey = travel == SIDE_S ? b.y1 : travel == SIDE_N ? b.y0 : ey;
+        }
         if (x != ex || y != ey)
             return judge_bad(j, "starts elsewhere", s, x, y);
     } else if (y != (int)s->port_y[l] || x != (s->port_side == SIDE_W ? 0 : w - 1)) {
@@ -161,7 +168,7 @@ static bool judge_lane(Judge *j, const Stream *s, uint32_t l)
     if (to)
         edge_at(n, to, (int)s->to_input, l, &ex, &ey, &enter);
     bool own = from != NULL; /* still in the core that sends */
-    if ((own || s->n_segments) && !judge_router(j, s, x, y))
+    if ((own || s->n_segments) && !s->trunk && !judge_router(j, s, x, y))
         return false;
     for (uint32_t i = 0; i < s->n_segments; i++) {
         Side d = s->segments[i].side;
@@ -207,6 +214,8 @@ static bool judged_good(Net *n, uint64_t limit)
     }
     for (size_t i = 0; i < n->plan.streams.n; i++) {
         const Stream *s = n->plan.streams.data[i];
+        if (s->trunk && (s->color != s->trunk->color || s->from != s->trunk->from))
+            judge_bad(&j, "goes on as another one", s, 0, 0);
         if (s->color >= m->colors - m->reserved_colors)
             judge_bad(&j, "no such color", s, 0, 0);
         for (uint32_t l = 0; l < s->protocol.lanes; l++)
