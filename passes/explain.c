@@ -39,8 +39,6 @@ typedef struct AdapterCost {
 typedef struct Judge {
     Arena *arena;
     KernelStory *story;
-    const Pin *pin;
-    const AreaLimit *area;
     End ends[KERNEL_MAX_INPUTS + KERNEL_MAX_OUTPUTS];
     uint32_t n_ends;
     VEC(AdapterCost) adapters; /* asked for already */
@@ -213,10 +211,10 @@ static bool join_ends(Judge *j, ShapeVerdict *v)
 
 static const char *against(const Judge *j, const Shape *s)
 {
-    const Pin *pin = j->pin;
-    if (j->area && cores_of(s) > j->area->max_cores)
-        return arena_printf(j->arena, "over the limit of %u cores of this kernel",
-                            j->area->max_cores);
+    const Pin *pin = j->story->kernel->pin;
+    const AreaLimit *area = j->story->kernel->area;
+    if (area && cores_of(s) > area->max_cores)
+        return arena_printf(j->arena, "over the limit of %u cores of this kernel", area->max_cores);
     if (!pin || !pin->has_size)
         return NULL;
     bool upright = s->w == pin->w && s->h == pin->h, turned = s->h == pin->w && s->w == pin->h;
@@ -331,13 +329,6 @@ void kernel_story(Arena *a, const PassContext *cx, const Kernel *k, bool shapes,
     if (!shapes || k->kind == KERNEL_ADAPTER)
         return;
     Judge j = {.arena = a, .story = s};
-    const Constraints *c = cx->options.constraints;
-    for (size_t i = 0; c && i < c->pins.n; i++)
-        if (strcmp(c->pins.data[i].kernel, k->name) == 0)
-            j.pin = &c->pins.data[i];
-    for (size_t i = 0; c && i < c->areas.n; i++)
-        if (strcmp(c->areas.data[i].kernel, k->name) == 0)
-            j.area = &c->areas.data[i];
     find_ends(&j);
     find_shapes(&j);
 }

@@ -176,18 +176,6 @@ static bool same_stream_form(const Stream *a, const Stream *b)
            p->features == q->features && p->lanes == q->lanes && p->segs == q->segs;
 }
 
-static bool pinned(const Report *r, const Kernel *k)
-{
-    const Constraints *c = r->cx->options.constraints;
-    for (size_t i = 0; c && i < c->pins.n; i++)
-        if (strcmp(c->pins.data[i].kernel, k->name) == 0)
-            return true;
-    for (size_t i = 0; c && i < c->areas.n; i++)
-        if (strcmp(c->areas.data[i].kernel, k->name) == 0)
-            return true;
-    return false;
-}
-
 static bool alike(Report *r, const Kernel *a, const Kernel *b)
 {
     const Shape *s = &a->shape, *t = &b->shape;
@@ -202,7 +190,7 @@ static bool alike(Report *r, const Kernel *a, const Kernel *b)
         same = same_stream_form(r->plan->streams.data[a->in[i]], r->plan->streams.data[b->in[i]]);
     for (uint32_t i = 0; i < a->n_out && same; i++)
         same = same_stream_form(r->plan->streams.data[a->out[i]], r->plan->streams.data[b->out[i]]);
-    return same && !pinned(r, a) && !pinned(r, b);
+    return same && !a->pin && !b->pin && !a->area && !b->area;
 }
 
 /* The slowest first; where equal, in the order of the plan. */

@@ -226,10 +226,8 @@ static void test_verdicts(void)
     k->shape = shapes.data[shapes.n / 2];
     m.plan.streams.data[k->out[0]]->protocol.lanes = k->shape.lanes_out;
     Pin pin = {.kernel = k->name, .has_size = true, .w = k->shape.w, .h = k->shape.h};
-    Constraints c = {0};
-    vec_push(&m.arena, &c.pins, pin);
     for (unsigned pinned = 0; pinned < 2; pinned++) {
-        m.cx.options.constraints = pinned ? &c : NULL;
+        k->pin = pinned ? &pin : NULL;
         KernelStory s;
         kernel_story(&m.arena, &m.cx, k, true, &s);
         CU_ASSERT_TRUE(s.sized && s.time.cycles >= s.time.compute);
