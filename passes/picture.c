@@ -162,6 +162,9 @@ static void draw_ticks(Picture *v)
         text_printf(v->t, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%d</text>\n", x0 - 22,
                     picture_y(v, y + 0.5) + 3.5, y);
     text_add(v->t, "</g>\n");
+    double x1 = picture_x(v, u.x1 + 1), y1 = picture_y(v, u.y1 + 1);
+    vec_push(&v->arena, &v->full, ((Rect){x0, y0 - 18, x1, y0 - 6}));
+    vec_push(&v->arena, &v->full, ((Rect){x0 - 46, y0, x0 - 20, y1}));
 }
 
 static void draw_fabric(Picture *v)
