@@ -78,5 +78,6 @@ void explain_text(Text *t, const PassContext *cx, const Kernel *k);
 void plan_svg(Text *t, const Plan *p);
 void routed_svg(Text *t, const Plan *p); /* how full links are */
 bool placement_xml_write(Diag *d, const Plan *p, const char *path);
+bool routing_xml_write(Diag *d, const Plan *p, const char *path); /* of a routed plan */
 
 #endif

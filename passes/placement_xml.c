@@ -75,6 +75,8 @@ static void write_stream(xmlTextWriter *w, Arena *a, const Stream *s)
     if (s->to != PLAN_HOST)
         number(w, "to", (uint64_t)s->to);
     number(w, "lanes", lanes);
+    if (s->trunk)
+        number(w, "trunk", s->trunk->id);
     number(w, "color", s->color);
     number(w, "messages", protocol_messages(&s->protocol));
     number(w, "words", protocol_words(&s->protocol));

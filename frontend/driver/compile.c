@@ -131,6 +131,8 @@ static bool write_reports(Diag *d, const DriverOptions *o, const PassContext *cx
     }
     if (o->dump_placement)
         ok = placement_xml_write(d, plan, o->dump_placement) && ok;
+    if (o->dump_routing)
+        ok = routing_xml_write(d, plan, o->dump_routing) && ok;
     if (o->estimate && o->report.n == 0 && !o->quiet) {
         Text t = {0};
         report_text(&t, cx, times);

@@ -188,18 +188,19 @@ static void test_xml_safe(void)
     arena_free(&a);
 }
 
-static void test_placement(void)
+/* What a writer makes of a plan is as its schema says; a file that cannot be is an error. */
+static void written(const char *xsd, bool (*write)(Diag *, const Plan *, const char *))
 {
-    char path[] = "/tmp/wsec-placement-XXXXXX";
+    char path[] = "/tmp/wsec-plan-XXXXXX";
     int fd = mkstemp(path);
     CU_ASSERT_FATAL(fd >= 0);
     close(fd);
     Planned p;
     planned(&p, residual, "tiny-8x8", 0, false);
-    CU_ASSERT_TRUE(placement_xml_write(&p.diag, p.cx.plan, path));
+    CU_ASSERT_TRUE(write(&p.diag, p.cx.plan, path));
     xmlDoc *doc = xmlReadFile(path, NULL, XML_PARSE_NONET);
     CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
-    xmlSchemaParserCtxt *pc = xmlSchemaNewParserCtxt(PLACEMENT_XSD);
+    xmlSchemaParserCtxt *pc = xmlSchemaNewParserCtxt(xsd);
     xmlSchema *schema = xmlSchemaParse(pc);
     CU_ASSERT_PTR_NOT_NULL_FATAL(schema);
     xmlSchemaValidCtxt *vc = xmlSchemaNewValidCtxt(schema);
@@ -210,10 +211,20 @@ static void test_placement(void)
     xmlFreeDoc(doc);
     unlink(path);
     p.diag.out = tmpfile();
-    CU_ASSERT_FALSE(placement_xml_write(&p.diag, p.cx.plan, "/nowhere/placement.xml"));
+    CU_ASSERT_FALSE(write(&p.diag, p.cx.plan, "/nowhere/plan.xml"));
     fclose(p.diag.out);
     p.diag.out = NULL;
     planned_finish(&p);
+}
+
+static void test_placement(void)
+{
+    written(PLACEMENT_XSD, placement_xml_write);
+}
+
+static void test_routing(void)
+{
+    written(ROUTING_XSD, routing_xml_write);
 }
 
 static void test_same_twice(void)
@@ -241,6 +252,7 @@ int main(void)
         {"reports", test_reports},
         {"names in XML", test_xml_safe},
         {"placement", test_placement},
+        {"routing", test_routing},
         {"same twice", test_same_twice},
         CU_TEST_INFO_NULL,
     };
