@@ -244,6 +244,21 @@ static bool move_segment(Run *r)
     return done > 0;
 }
 
+/* Wider than it has to be: a kernel of another parity has its centre where its neighbours'
+ * are. */
+static bool widen(Run *r, uint32_t k)
+{
+    State *t = r->next;
+    Leaf *l = &t->leaves[k];
+    double limit = t->limit;
+    t->limit = l->time * (1 - 1e-9);
+    bool ok = leaf_set(r->s, t, k, l->family, l->turned);
+    t->limit = limit;
+    if (ok)
+        tree_mark(&r->marks, t, (int32_t)k);
+    return ok;
+}
+
 static bool move_shape(Run *r)
 {
     State *t = r->next;
@@ -257,7 +272,9 @@ static bool move_shape(Run *r)
         t->nodes[k].stacked = !t->nodes[k].stacked;
         return true;
     }
-    if (choice < 10) {
+    if (choice < 8)
+        return widen(r, k);
+    if (choice < 13) {
         turned = !turned;
     } else if (choice < 20) {
         family = c->lean[below(r, c->n_lean)];

@@ -107,6 +107,8 @@ static bool plan(Arena *a, Diag *d, const Options *o, const char *path)
         print_scores(&e);
         printf("  bound %.10g  gap %.2f %%\n", r.bound,
                r.bound > 0 ? 100 * (e.score / r.bound - 1) : 0.0);
+        if (o->verbose)
+            fprintf(stderr, "%8.2f s  for this score\n", r.seconds);
     }
     text_free(&text);
     text_free(&picture);
