@@ -9,6 +9,7 @@
  * by squares of the fabric. Moves with exact local cost are those of detailed placers (Pan,
  * Viswanathan, Chu, "FastDP", ICCAD 2005). O(kernels x candidates) a round. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "passes/arrange.h"
 #include "passes/pack/insert.h"
@@ -362,12 +363,86 @@ static void in_holes(Arrange *g, Kernel *k, Best *best)
 
 /* ---- moves ---- */
 
+/* Orientations that a pin leaves. */
+static bool pin_allows(const Pin *p, const Kernel *k)
+{
+    uint32_t w, h;
+    plan_extent(k, &w, &h);
+    return (!p->has_turn || p->turn == k->turn) && (!p->has_mirror || p->mirror == k->mirror) &&
+           (!p->has_size || (p->w == w && p->h == h));
+}
+
 static void stand(Kernel *k, const Best *b)
 {
     k->x = b->x;
     k->y = b->y;
     k->turn = b->turn;
     k->mirror = b->mirror;
+}
+
+static void at_pin(Arrange *g, Kernel *k, Best *best)
+{
+    for (unsigned o = 0; o < 8; o++) {
+        k->turn = o / 2;
+        k->mirror = o % 2;
+        if (pin_allows(k->pin, k))
+            try_at(g, k, (int32_t)k->pin->x, (int32_t)k->pin->y, best);
+    }
+}
+
+bool arrange_pins(Arrange *g, const Kernel **one)
+{
+    for (uint32_t i = 0; i < g->n; i++) {
+        Kernel *k = g->plan->kernels.data[i];
+        if (!k->pin)
+            continue;
+        Best best = {0};
+        at_pin(g, k, &best);
+        *one = k;
+        if (!best.found)
+            return false;
+        stand(k, &best);
+        arrange_put(g, k);
+    }
+    return true;
+}
+
+uint32_t arrange_keep(Arrange *g, const PassContext *cx, unsigned ring)
+{
+    Plan *plan = g->plan;
+    bool *loose = arena_array(g->arena, bool, g->n), *next = arena_array(g->arena, bool, g->n);
+    const EarlierKernel **was = arena_array(g->arena, const EarlierKernel *, g->n);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < g->n; i++) {
+        was[i] = plan_earlier(cx, plan->kernels.data[i]);
+        loose[i] = !was[i] || !plan_same_shape(was[i], &plan->kernels.data[i]->shape);
+    }
+    for (unsigned r = 0; r < ring; r++) {
+        memcpy(next, loose, g->n * sizeof *next);
+        for (size_t i = 0; i < plan->streams.n; i++) {
+            const Stream *s = plan->streams.data[i];
+            if (s->from == PLAN_HOST || s->to == PLAN_HOST)
+                continue;
+            next[s->from] = next[s->from] || loose[s->to];
+            next[s->to] = next[s->to] || loose[s->from];
+        }
+        memcpy(loose, next, g->n * sizeof *next);
+    }
+    for (uint32_t i = 0; i < g->n; i++) {
+        Kernel *k = plan->kernels.data[i];
+        if (loose[i] || g->placed[i])
+            continue;
+        k->x = was[i]->x;
+        k->y = was[i]->y;
+        k->turn = was[i]->turn;
+        k->mirror = was[i]->mirror;
+        if (!arrange_free(g, k))
+            continue;
+        arrange_put(g, k);
+        g->fixed[i] = true;
+        count++;
+    }
+    return count;
 }
 
 bool arrange_insert(Arrange *g, const uint32_t *order, uint32_t n)
@@ -399,7 +474,10 @@ void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rou
                 continue;
             Best now = {true, arrange_cost(g, k), k->x, k->y, k->turn, k->mirror}, best = now;
             arrange_take(g, k);
-            candidates(g, k, (int32_t)now.x, (int32_t)now.y, &best);
+            if (k->pin)
+                at_pin(g, k, &best);
+            else
+                candidates(g, k, (int32_t)now.x, (int32_t)now.y, &best);
             stand(k, &best);
             arrange_put(g, k);
             moved = moved || best.cost < now.cost;

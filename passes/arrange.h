@@ -60,6 +60,11 @@ bool plan_routed(Plan *plan, uint64_t limit, RouteFailure *failure);
 
 /* Places all that are not placed, in topological order, each where its streams are shortest;
  * false if there is no room. */
+/* Puts down what is pinned; false: *one has no place at its pin, free of the others. */
+bool arrange_pins(Arrange *g, const Kernel **one);
+/* Puts down kernels where they were in an earlier placement, if shape and place are still to be
+ * had, but for those within `ring` streams of one that is not; they are fixed. How many. */
+uint32_t arrange_keep(Arrange *g, const PassContext *cx, unsigned ring);
 bool arrange_insert(Arrange *g, const uint32_t *order, uint32_t n);
 /* Moves kernels while that makes streams shorter, at most so many rounds. */
 void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rounds);

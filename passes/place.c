@@ -8,7 +8,7 @@
 
 #include "passes/arrange.h"
 
-enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16 };
+enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4 };
 
 /* Chains stay together. */
 uint32_t plan_order(const Plan *plan, uint32_t *order)
@@ -64,25 +64,35 @@ bool plan_routed(Plan *plan, uint64_t limit, RouteFailure *failure)
 }
 
 typedef struct PlaceFailure {
-    bool routed; /* there was a placement, but no ways */
+    const Kernel *pinned; /* has no place at its pin */
+    bool routed;          /* there was a placement, but no ways */
     RouteFailure route;
 } PlaceFailure;
 
-/* Shapes as they are; links that carry at most `limit`. */
-static bool place(PassContext *cx, uint64_t limit, PlaceFailure *failure)
+/* Shapes as they are; links that carry at most `limit`; what was there before stays, but for
+ * what is near to something new. */
+static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t *kept,
+                       PlaceFailure *failure)
 {
     Arena a = {0};
     Plan *plan = cx->plan;
     uint32_t *order = arena_array(&a, uint32_t, plan->kernels.n), n = plan_order(plan, order);
     uint32_t *room = NULL;
-    bool good = false, possible = true;
-    for (unsigned t = 0; t < TRIES && !good && possible; t++) {
+    bool good = false;
+    *kept = 0;
+    for (unsigned t = 0; t < TRIES && !good; t++) {
         Arrange *g = arrange_create(&a, plan);
         if (room)
             g->room = room;
         room = g->room;
-        possible = arrange_insert(g, order, n);
-        if (!possible)
+        const Kernel *pinned = NULL;
+        if (!arrange_pins(g, &pinned)) {
+            failure->pinned = pinned;
+            break;
+        }
+        if (ring < RINGS)
+            *kept = arrange_keep(g, cx, ring);
+        if (!arrange_insert(g, order, n))
             break;
         arrange_improve(g, order, n, ROUNDS);
         good = plan_routed(plan, limit, &failure->route);
@@ -92,6 +102,15 @@ static bool place(PassContext *cx, uint64_t limit, PlaceFailure *failure)
     }
     arena_free(&a);
     return good;
+}
+
+static bool place(PassContext *cx, uint64_t limit, PlaceFailure *failure)
+{
+    uint32_t kept = 1;
+    for (unsigned ring = 0; cx->options.earlier && ring < RINGS && kept > 0; ring++)
+        if (place_near(cx, limit, ring, &kept, failure))
+            return true;
+    return place_near(cx, limit, RINGS, &kept, failure);
 }
 
 uint64_t plan_link_limit(const Plan *plan, unsigned step)
@@ -105,6 +124,20 @@ static void report_failure(PassContext *cx, const PlaceFailure *failure, uint64_
     const Plan *plan = cx->plan;
     const Machine *m = plan->machine;
     uint64_t cores = plan_cores(plan);
+    if (failure->pinned) {
+        const Pin *p = failure->pinned->pin;
+        diag_infeasible(
+            cx->diag, p->span, "kernel '%s' of %u x %u cores finds no place at its pin (%u, %u)",
+            failure->pinned->name, failure->pinned->shape.w, failure->pinned->shape.h, p->x, p->y);
+        for (size_t i = 0; i < plan->kernels.n; i++) {
+            const Kernel *k = plan->kernels.data[i];
+            if (k->pin && k != failure->pinned)
+                diag_note(cx->diag, k->pin->span,
+                          "kernel '%s' is pinned to (%u, %u), %u x %u cores", k->name, k->pin->x,
+                          k->pin->y, k->shape.w, k->shape.h);
+        }
+        return;
+    }
     diag_infeasible(cx->diag, (Span){0, 0, 0},
                     "no placement found: %zu kernels of %" PRIu64
                     " cores in all (first try %" PRIu64 ") on %u x %u = %" PRIu64 " cores",
@@ -132,6 +165,15 @@ static bool fill(PassContext *cx, uint64_t below)
     return good;
 }
 
+/* Are there pins, areas or keep-outs that rows know nothing of. */
+static bool given(const Plan *plan)
+{
+    bool any = plan->keepouts.n > 0;
+    for (size_t i = 0; i < plan->kernels.n; i++)
+        any = any || plan->kernels.data[i]->pin || plan->kernels.data[i]->area;
+    return any;
+}
+
 /* What does not pack is asked for with fewer cores. */
 bool pass_place(PassContext *cx)
 {
@@ -140,7 +182,7 @@ bool pass_place(PassContext *cx)
     uint64_t first = plan_cores(plan);
     bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
     bool good = place(cx, plan_link_limit(plan, 0), &failure);
-    if (contested && !cx->options.latency) {
+    if (contested && !cx->options.latency && !given(plan)) {
         if (fill(cx, good ? plan_target(plan) : SIZE_NEVER))
             return true;
         if (sizing_fit(plan->sizing, first))

@@ -389,6 +389,8 @@ bool pass_size(PassContext *cx)
     cx->plan->sizing = z;
     if (!z)
         return false;
+    if (!sizing_constrain(z))
+        return false;
     if (cx->options.curve)
         find_curve(z);
     uint64_t limit = plan_core_limit(cx);
@@ -396,7 +398,10 @@ bool pass_size(PassContext *cx)
         report_total(z);
         return false;
     }
+    const Kernel *which = NULL;
+    uint64_t target = sizing_slowest(z, &which);
     cx->plan->shapes_bound = sizing_bound(z, limit);
+    sizing_keep(z, target);
     sizing_apply(z);
     return true;
 }

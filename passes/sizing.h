@@ -93,6 +93,13 @@ uint64_t sizing_slowest(const Sizing *z, const Kernel **which);
 bool sizing_adapter(const Sizing *z, const Stream *s, Shape *shape);
 void sizing_strip(Sizing *z, const Stream *s, Shape *shape); /* then its extent, too */
 
+/* constrain.c: what pins and areas leave; false, with what is in conflict, if nothing. */
+bool sizing_constrain(Sizing *z);
+/* Keeps what it can of the shapes of an earlier placement within T; false: no choice made. */
+bool sizing_keep(Sizing *z, uint64_t T);
+const EarlierKernel *plan_earlier(const PassContext *cx, const Kernel *k);
+bool plan_same_shape(const EarlierKernel *e, const Shape *s);
+
 /* size.c */
 void sizing_bare(Plan *plan); /* takes adapters out; choices are made without */
 Sizing *sizing_create(PassContext *cx, bool report);

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes/constrain.c - the effect of constraints and of an earlier placement on shapes.
+ *
+ * Constraints and kernels to be kept where they were leave fewer shapes to choose from. What
+ * cannot hold is reported with all that is in conflict. Of an earlier placement a kernel is
+ * kept if its name, its kind and its shape are still there and the shape is fast enough for
+ * the network as it is now. O(constraints x kernels + shapes). */
+#include <string.h>
+
+#include "passes/sizing.h"
+
+/* Does a shape stand at a pin within the fabric, in some orientation that the pin allows. */
+static bool pin_takes(const Plan *plan, const Pin *p, const Shape *s, Box *box)
+{
+    const Machine *m = plan->machine;
+    for (unsigned turn = 0; turn < 2; turn++) {
+        uint32_t w = turn ? s->h : s->w, h = turn ? s->w : s->h;
+        if ((p->has_turn && p->turn % 2 != turn) || (p->has_size && (p->w != w || p->h != h)) ||
+            p->x + w > m->width || p->y + h > m->height)
+            continue;
+        *box =
+            (Box){(int32_t)p->x, (int32_t)p->y, (int32_t)(p->x + w) - 1, (int32_t)(p->y + h) - 1};
+        return true;
+    }
+    return false;
+}
+
+static Box keepout_box(const KeepOut *o)
+{
+    return (Box){(int32_t)o->x, (int32_t)o->y, (int32_t)(o->x + o->w) - 1,
+                 (int32_t)(o->y + o->h) - 1};
+}
+
+/* Shapes of a kernel that its constraints leave; reports if there are none. */
+static bool allow(Sizing *z, uint32_t k, const Pin *pin, const AreaLimit *area)
+{
+    Choice *c = &z->choice[k];
+    const ShapeVec *shapes = &c->class_of->shapes;
+    uint8_t *allowed = arena_array(z->arena, uint8_t, shapes->n);
+    uint32_t left = 0, small = UINT32_MAX;
+    const KeepOut *hit = NULL;
+    bool fits = false;
+    for (size_t i = 0; i < shapes->n; i++) {
+        const Shape *s = &shapes->data[i];
+        Box b;
+        small = s->w * s->h < small ? s->w * s->h : small;
+        if (area && s->w * s->h > area->max_cores)
+            continue;
+        bool good = !pin || pin_takes(z->plan, pin, s, &b);
+        fits = fits || good;
+        for (size_t o = 0; o < z->plan->keepouts.n && good && pin; o++)
+            if (box_meet(b, keepout_box(&z->plan->keepouts.data[o]))) {
+                hit = &z->plan->keepouts.data[o];
+                good = false;
+            }
+        allowed[i] = good;
+        left += good;
+    }
+    c->allowed = allowed;
+    if (left)
+        return true;
+    const char *name = c->kernel->name;
+    const Machine *m = z->cx->machine;
+    Diag *d = z->cx->diag;
+    if (area && area->max_cores < small)
+        diag_infeasible(d, area->span,
+                        "kernel '%s' may take %u cores at most; its smallest shape takes %u", name,
+                        area->max_cores, small);
+    else if (pin && hit)
+        diag_infeasible(d, pin->span, "kernel '%s' is pinned to (%u, %u), on %s", name, pin->x,
+                        pin->y, hit->why);
+    else if (pin && pin->has_size)
+        diag_infeasible(d, pin->span,
+                        "kernel '%s' is pinned to %u x %u cores at (%u, %u) of %u x %u%s: no shape "
+                        "of it is like that",
+                        name, pin->w, pin->h, pin->x, pin->y, m->width, m->height,
+                        area ? " and its area limited" : "");
+    else if (pin)
+        diag_infeasible(d, pin->span,
+                        "kernel '%s' is pinned to (%u, %u) of %u x %u: no shape of it ends on the "
+                        "fabric%s",
+                        name, pin->x, pin->y, m->width, m->height,
+                        area ? " within its limited area" : "");
+    if (pin && area && area->max_cores >= small)
+        diag_note(d, area->span, "kernel '%s' may take %u cores at most", name, area->max_cores);
+    return false;
+}
+
+bool sizing_constrain(Sizing *z)
+{
+    bool good = true;
+    for (uint32_t k = 0; k < z->n; k++) {
+        const Kernel *kernel = z->choice[k].kernel;
+        if (kernel->pin || kernel->area)
+            good = allow(z, k, kernel->pin, kernel->area) && good;
+    }
+    return good;
+}
+
+/* ---- an earlier placement ---- */
+
+const EarlierKernel *plan_earlier(const PassContext *cx, const Kernel *k)
+{
+    const EarlierPlacement *e = cx->options.earlier;
+    for (size_t i = 0; e && i < e->kernels.n; i++)
+        if (strcmp(e->kernels.data[i].name, k->name) == 0 &&
+            strcmp(e->kernels.data[i].kind, kernel_kind_text(k->kind)) == 0)
+            return &e->kernels.data[i];
+    return NULL;
+}
+
+bool plan_same_shape(const EarlierKernel *e, const Shape *s)
+{
+    bool turned = e->turn % 2;
+    return e->lanes_in == s->lanes_in && e->lanes_out == s->lanes_out && e->split == s->split &&
+           (turned ? e->h : e->w) == s->w && (turned ? e->w : e->h) == s->h;
+}
+
+/* Keeps shapes that were there and take at most T; where lanes then do not join, neighbors of
+ * what is new are let go, then all. */
+bool sizing_keep(Sizing *z, uint64_t T)
+{
+    if (!z->cx->options.earlier)
+        return false;
+    const uint8_t **before = arena_array(z->arena, const uint8_t *, z->n);
+    int32_t *kept = arena_array(z->arena, int32_t, z->n);
+    for (uint32_t k = 0; k < z->n; k++) {
+        const Choice *c = &z->choice[k];
+        const EarlierKernel *e = plan_earlier(z->cx, c->kernel);
+        before[k] = c->allowed;
+        kept[k] = -1;
+        for (size_t i = 0; e && i < c->class_of->shapes.n; i++)
+            if (plan_same_shape(e, &c->class_of->shapes.data[i]) &&
+                c->class_of->shapes.data[i].cycles <= T && (!before[k] || before[k][i]))
+                kept[k] = (int32_t)i;
+    }
+    uint64_t cores;
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint32_t k = 0; k < z->n; k++) {
+            Choice *c = &z->choice[k];
+            bool keep = kept[k] >= 0 && round < 2;
+            for (uint32_t i = 0; keep && round == 1 && i < c->kernel->n_in + c->kernel->n_out;
+                 i++) {
+                bool in = i < c->kernel->n_in;
+                uint32_t id = in ? c->kernel->in[i] : c->kernel->out[i - c->kernel->n_in];
+                const Stream *s = z->plan->streams.data[id];
+                int32_t other = in ? s->from : s->to;
+                keep = other == PLAN_HOST || kept[other] >= 0;
+            }
+            c->allowed = before[k];
+            if (!keep)
+                continue;
+            uint8_t *only = arena_array(z->arena, uint8_t, c->class_of->shapes.n);
+            only[kept[k]] = 1;
+            c->allowed = only;
+        }
+        if (sizing_solve(z, T, &cores) < SIZE_NEVER && cores <= plan_core_limit(z->cx))
+            return round < 2;
+    }
+    return false;
+}
