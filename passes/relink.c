@@ -86,7 +86,8 @@ static uint64_t place_cost(const Relink *r, const Kernel *k, Box b)
     uint64_t cost = distance(b.x0, b.x1, was.x0, was.x1) + distance(b.y0, b.y1, was.y0, was.y1);
     for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
         const Stream *s = plan->streams.data[i < k->n_in ? k->in[i] : k->out[i - k->n_in]];
-        int32_t other = i < k->n_in ? s->from : s->to, width = (int32_t)plan->machine->width;
+        int32_t other = i < k->n_in ? stream_source(s) : s->to,
+                width = (int32_t)plan->machine->width;
         if (other == PLAN_HOST) {
             int32_t edge = b.x0 < width - 1 - b.x1 ? b.x0 : width - 1 - b.x1;
             cost += 2 * (uint64_t)edge * s->protocol.lanes;
@@ -137,7 +138,7 @@ static void wish_of(const Relink *r, const Kernel *k, int32_t *x, int32_t *y)
     int64_t sum_x = b.x0, sum_y = b.y0, n = 1;
     for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
         const Stream *s = r->plan->streams.data[i < k->n_in ? k->in[i] : k->out[i - k->n_in]];
-        int32_t other = i < k->n_in ? s->from : s->to;
+        int32_t other = i < k->n_in ? stream_source(s) : s->to;
         if (other == PLAN_HOST || !r->placed[other])
             continue;
         Box at = plan_box(r->plan->kernels.data[other]);
@@ -266,8 +267,8 @@ static bool route(Relink *r, unsigned step)
     r->overload = r->overload || f->no_link > 0;
     if (f->stream < r->plan->streams.n) {
         const Stream *s = r->plan->streams.data[f->stream];
-        if (s->from != PLAN_HOST)
-            r->blame[s->from]++;
+        if (stream_source(s) != PLAN_HOST)
+            r->blame[stream_source(s)]++;
         if (s->to != PLAN_HOST)
             r->blame[s->to]++;
     }

@@ -42,7 +42,7 @@ Stream *route_branch(const Plan *plan, const Stream *s)
     const uint32_t *ids = siblings(plan, s, &n);
     for (uint32_t i = 0; i < n; i++) {
         Stream *b = plan->streams.data[ids ? ids[i] : i];
-        if (b->trunk == s)
+        if (b->trunk && b->trunk->id == s->id) /* s may be a copy that tries a way */
             return b;
     }
     return NULL;

@@ -69,7 +69,7 @@ typedef struct Count {
     unsigned ran, moved, stayed, refused;
 } Count;
 
-static void check_moved(Bench *b, const Image *moved, Rng *r, const char *label)
+static void check_moved(Bench *b, Capture *c, const Image *moved, Rng *r, const char *label)
 {
     Bytes bytes;
     Image again;
@@ -87,7 +87,7 @@ static void check_moved(Bench *b, const Image *moved, Rng *r, const char *label)
         CU_ASSERT_TRUE(good);
     }
     if (!good)
-        fprintf(stderr, "%s differs\n", label);
+        fprintf(stderr, "%s differs: %s\n", label, said(c));
     bytes_free(&bytes);
 }
 
@@ -119,7 +119,7 @@ static void one(uint64_t seed, Count *count)
             good = kernels_move(&b.arena, &b.diag, &b.image, &plan, &moved);
             CU_ASSERT_TRUE(good);
             if (good)
-                check_moved(&b, &moved, &r, label);
+                check_moved(&b, &c, &moved, &r, label);
             *(n_moved ? &count->moved : &count->stayed) += 1;
         } else {
             CU_ASSERT_EQUAL(diag_exit_code(&b.diag), EXIT_INFEASIBLE);
@@ -188,7 +188,7 @@ static void test_turned(void)
             if (!turn_all(&b, &plan, q))
                 continue;
             CU_ASSERT_TRUE_FATAL(kernels_move(&b.arena, &b.diag, &b.image, &plan, &moved));
-            check_moved(&b, &moved, &r, "turned");
+            check_moved(&b, &c, &moved, &r, "turned");
             turned++;
         }
         bench_end(&b);
