@@ -372,8 +372,9 @@ static bool propose_by_curves(Run *r, double *work)
     } else if (!move_tree(r)) {
         return false;
     }
-    *work += 100 * curves_update(r->s, r->curves, r->resize_all ? NULL : &r->marks, r->next,
-                                 r->new_level);
+    *work +=
+        r->s->side / 2 *
+        curves_update(r->s, r->curves, r->resize_all ? NULL : &r->marks, r->next, r->new_level);
     return true;
 }
 
@@ -405,7 +406,7 @@ void anneal_run(Search *s, Anneal *a)
         take(&r, a);
     }
     double begin = pack_now(), steps = 0,
-           move_steps = 40 + 2.0 * r.n_nodes + s->n_edges + s->n_ties;
+           move_steps = 80 + 4.0 * r.n_nodes + s->n_edges + s->n_ties;
     move_steps += (double)s->problem->n_keepouts * r.n;
     double temperature = a->start->cost * a->hot;
     double ratio = a->cold / a->hot; /* to the power 1 / STAGES, by roots: exact everywhere */
@@ -427,7 +428,7 @@ void anneal_run(Search *s, Anneal *a)
                 break;
             if (a->budget.seconds > 0 && i % 64 == 0 && pack_now() >= end_time)
                 break;
-            steps += 20;
+            steps += 40;
             state_copy(r.next, r.now, r.n);
             r.marks.stamp++;
             r.resize_all = false;

@@ -36,6 +36,17 @@ double pack_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+Meter meter_start(const Budget *b)
+{
+    return (Meter){.budget = *b, .begin = pack_now()};
+}
+
+bool meter_spent(const Meter *m)
+{
+    return (m->budget.steps > 0 && m->steps > m->budget.steps) ||
+           (m->budget.seconds > 0 && pack_now() - m->begin > m->budget.seconds);
+}
+
 typedef struct Round {
     Search *s;
     Anneal tasks[MAX_TASKS];
@@ -160,12 +171,12 @@ static void plan_last(Round *r, Arena *a, const State *best, Rng *rng)
 }
 
 /* Starts with trees if there are any, the best first. */
-static uint32_t make_starts(Search *s, Arena *a, State **starts, double seconds)
+static uint32_t make_starts(Search *s, Arena *a, State **starts, const Budget *b)
 {
     uint32_t n = 0;
     if (s->n <= MOST_FOR_ROWS && s->problem->n_keepouts == 0) {
-        n = rows_start(s, a, starts, MAX_STARTS - STRIPS_STARTS, seconds);
-        n += strips_start(s, a, starts + n, seconds);
+        n = rows_start(s, a, starts, MAX_STARTS - STRIPS_STARTS, b);
+        n += strips_start(s, a, starts + n, b);
         if (n)
             qsort(starts, n, sizeof *starts, compare_starts);
     } else if ((starts[0] = shelves_start(s, a)) != NULL) {
@@ -275,12 +286,13 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
     result->bound = pack_bound(p);
     result->places = arena_array(a, PackPlace, p->n_kernels);
     State *starts[MAX_STARTS], *best = NULL;
-    uint32_t n_starts = make_starts(&s, &scratch, starts, o->seconds / 10);
     double effort = (double)o->effort * 1e6;
     if (o->effort == 0 && o->seconds <= 0) { /* so much that few kernels take milliseconds */
         double n2 = (double)s.n * s.n;
         effort = (n2 < MOST_EFFORT ? n2 : MOST_EFFORT) * 1e6;
     }
+    uint32_t n_starts =
+        make_starts(&s, &scratch, starts, &(Budget){effort * 0.1, o->seconds * 0.1});
     if (n_starts) {
         best = state_create(&scratch, s.n);
         state_copy(best, starts[0], s.n);

@@ -64,6 +64,7 @@ typedef struct Rows {
     uint32_t kept_level[MAX_ROWS + 1];
     bool has[MAX_ROWS + 1];
     double lowest;
+    Meter meter;
 } Rows;
 
 enum { TOO_HIGH = 1 << 28 };
@@ -280,12 +281,16 @@ static bool try_curves(Rows *q, uint32_t level, const Curve *curves)
 
 static bool try_level(Rows *q, uint32_t level)
 {
+    double n = q->n, row = q->longest;
+    for (uint32_t c = 0; c < q->s->problem->n_classes; c++)
+        q->meter.steps += 20.0 * q->s->classes[c].n_lean;
+    q->meter.steps += q->s->side * n + (12 + MAX_ROWS) * n * row + 20 * n * n;
     return try_curves(q, level, search_curves(q->s, level));
 }
 
 /* One row of kernels that all have the same signature, for every signature and the ladder of
  * limits: no adapters at all. O(signatures * levels * (kernels + edges)). */
-static void try_uniform(Rows *q, double until)
+static void try_uniform(Rows *q)
 {
     Arena arena = {0};
     const Search *s = q->s;
@@ -295,7 +300,7 @@ static void try_uniform(Rows *q, double until)
     Leaf *leaf = arena_array(&arena, Leaf, p->n_classes);
     int32_t *center = arena_array(&arena, int32_t, q->n),
             *along = arena_array(&arena, int32_t, p->n_classes);
-    for (uint32_t i = 0; i < first->n && (until <= 0 || pack_now() < until); i++) {
+    for (uint32_t i = 0; i < first->n && !meter_spent(&q->meter); i++) {
         const uint32_t *in = first->families[i].in;
         bool common = true;
         for (uint32_t c = 0; c < p->n_classes && common; c++)
@@ -307,6 +312,7 @@ static void try_uniform(Rows *q, double until)
             bool fits = p->time * s->limits[level] <= q->lowest;
             if (!fits)
                 break;
+            q->meter.steps += 30.0 * p->n_classes + 4.0 * q->n;
             for (uint32_t c = 0; c < p->n_classes && fits; c++) {
                 PackShape shape;
                 fits = p->model->shape(p->model->self, c, family[c], s->limits[level], &shape);
@@ -354,13 +360,16 @@ static int compare_states(const void *a, const void *b)
     return x->cost < y->cost ? -1 : x->cost > y->cost;
 }
 
-uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double seconds)
+uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, const Budget *b)
 {
     Arena scratch = {0};
     const PackProblem *p = s->problem;
     uint32_t n = s->n, n_starts = 0;
-    double begin = pack_now();
-    Rows q = {.s = s, .n = n, .longest = n < (uint32_t)p->w ? n : (uint32_t)p->w, .lowest = 1e300};
+    Rows q = {.s = s,
+              .n = n,
+              .longest = n < (uint32_t)p->w ? n : (uint32_t)p->w,
+              .lowest = 1e300,
+              .meter = meter_start(b)};
     q.prefix = arena_array(&scratch, int32_t, ((size_t)p->h + 1) * (n + 1));
     q.height = arena_array(&scratch, int32_t, (size_t)n * q.longest);
     q.best = arena_array(&scratch, int32_t, (MAX_ROWS + 1) * ((size_t)n + 1));
@@ -375,8 +384,7 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
         q.kept[r] = state_create(a, n);
     uint32_t tried = 0;
     for (uint32_t level = 0, step = 1; level < LEVEL_COUNT; level += step) {
-        if (p->time * s->limits[level] > q.lowest ||
-            (n_starts > 0 && seconds > 0 && pack_now() - begin > seconds))
+        if (p->time * s->limits[level] > q.lowest || (n_starts > 0 && meter_spent(&q.meter)))
             break;
         if (try_level(&q, level))
             n_starts = 1;
@@ -392,8 +400,10 @@ uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double se
         if (level >= 3 && level < LEVEL_COUNT + 3)
             try_level(&q, level - 3);
     }
-    if (p->adapter > 0)
-        try_uniform(&q, seconds > 0 ? begin + 1.5 * seconds : 0);
+    if (p->adapter > 0) { /* as much again */
+        q.meter = meter_start(b);
+        try_uniform(&q);
+    }
     n_starts = 0;
     for (uint32_t r = 0; r <= MAX_ROWS && n_starts < max; r++)
         if (q.has[r])

@@ -101,6 +101,15 @@ typedef struct Budget {
     double seconds; /* 0: no limit */
 } Budget;
 
+/* What a part of the search has used of its budget; `steps` are counted where work is done. */
+typedef struct Meter {
+    Budget budget;
+    double begin, steps;
+} Meter;
+
+Meter meter_start(const Budget *b);
+bool meter_spent(const Meter *m);
+
 /* bound.c: a time just below which the areas do not fit; -1 if they never do. */
 double bound_least_time(const PackProblem *p);
 bool bound_has_shape(const PackProblem *p, uint32_t kernel);
@@ -147,7 +156,7 @@ void curves_keep(Curves *c);
 void curves_undo(Curves *c);
 
 /* rows.c: rows of kernels in order, the best for every number of rows, best first. */
-uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, double seconds);
+uint32_t rows_start(Search *s, Arena *a, State **starts, uint32_t max, const Budget *b);
 /* Kernels begin .. end of the order beside each other, narrowest for a height; `up`: the first
  * one gives way to keep-outs upwards. */
 typedef struct Row {
@@ -161,7 +170,7 @@ void rows_build(const Search *s, State *t, const Curve *curves, const Row *rows,
 
 /* strips.c: up to three long strips of kernels in order, best first for either direction. */
 enum { STRIPS_STARTS = 6 };
-uint32_t strips_start(Search *s, Arena *a, State **starts, double seconds);
+uint32_t strips_start(Search *s, Arena *a, State **starts, const Budget *b);
 
 /* shelves.c: the same for many kernels, or with keep-outs; NULL if there is none. */
 State *shelves_start(Search *s, Arena *a);

@@ -59,6 +59,7 @@ typedef struct Strips {
     bool backwards; /* the order is reversed */
     VEC(Tried) tried;
     double lowest;
+    Meter meter;
 } Strips;
 
 static int32_t thickness(const Strips *q, uint32_t begin, uint32_t end, int32_t length)
@@ -140,6 +141,7 @@ static double build(Strips *q, const Leaf *leaves, uint32_t level, const Cut *c,
     const PackProblem *p = q->s->problem;
     unsigned strips = c->strips;
     State *t = q->state;
+    q->meter.steps += 60.0 * q->n + 10.0 * q->s->n_edges;
     int32_t unused = (int32_t)q->n, part[MAX_STRIPS];
     for (unsigned i = 0; i < strips; i++) {
         uint32_t begin = i ? c->end[i - 1] : 0;
@@ -248,7 +250,7 @@ static void keep_popular(const Strips *q, Arena *a, Options *of_class)
 }
 
 /* The options of all classes in one strip that may pay. */
-static Options *strip_options(const Strips *q, Arena *a, uint32_t level, int32_t length, bool stack)
+static Options *strip_options(Strips *q, Arena *a, uint32_t level, int32_t length, bool stack)
 {
     const PackProblem *p = q->s->problem;
     Options *result = arena_array(a, Options, p->n_classes);
@@ -257,8 +259,10 @@ static Options *strip_options(const Strips *q, Arena *a, uint32_t level, int32_t
                  .h = stack ? p->h : length,
                  .price_w = stack ? 0 : q->price,
                  .price_h = stack ? q->price : 0};
-    for (uint32_t c = 0; c < p->n_classes; c++)
+    for (uint32_t c = 0; c < p->n_classes; c++) {
+        q->meter.steps += 40.0 * q->s->classes[c].n;
         options_make(q->s, a, c, &slit, p->adapter * PACK_SIGNATURE, &result[c]);
+    }
     keep_popular(q, a, result);
     return result;
 }
@@ -313,6 +317,8 @@ static void adapt(Strips *q, uint32_t level, const Cut *c, bool stacked)
     bool fits = false;
     for (unsigned round = 0; round < MAX_ROUNDS && !fits; round++) {
         choose_families(q->s, q->options, q->chosen);
+        for (uint32_t k = 0; k < q->n; k++)
+            q->meter.steps += 400.0 * q->options[k].n;
         fits = true;
         for (unsigned i = 0; i < strips; i++) {
             int32_t sum = 0;
@@ -391,13 +397,15 @@ static void try_order(Strips *q, const Curve *curves, uint32_t level)
     for (unsigned stacked = 0; stacked < (p->w == p->h && !p->n_keepouts ? 1 : 2); stacked++) {
         int32_t side[2] = {stacked ? p->w : p->h, stacked ? p->h : p->w};
         uint32_t n = find_cuts(q, side, q->cuts);
+        q->meter.steps += 2.0 * longer * q->n + 10.0 * q->n * q->n;
         for (uint32_t i = 0; i < n; i++) {
             curve_leaves(q, curves, &q->cuts[i], stacked);
             q->cuts[i].base = build_all(q, q->leaves, level, &q->cuts[i], stacked);
         }
         if (p->adapter > 0 && n > 0)
             qsort(q->cuts, n, sizeof *q->cuts, compare_cuts);
-        for (uint32_t i = 0; p->adapter > 0 && i < n && i < MAX_ADAPTED; i++)
+        for (uint32_t i = 0; p->adapter > 0 && i < n && i < MAX_ADAPTED && !meter_spent(&q->meter);
+             i++)
             if (q->cuts[i].base < q->lowest)
                 adapt_cut(q, level, &q->cuts[i], stacked);
     }
@@ -431,12 +439,11 @@ static void find_prices(Strips *q)
         q->price += q->price_of[o] / q->n;
 }
 
-uint32_t strips_start(Search *s, Arena *a, State **starts, double seconds)
+uint32_t strips_start(Search *s, Arena *a, State **starts, const Budget *b)
 {
     const PackProblem *p = s->problem;
-    double begin = pack_now();
     size_t longer = (size_t)(p->w > p->h ? p->w : p->h);
-    Strips q = {.s = s, .n = s->n, .lowest = 1e300};
+    Strips q = {.s = s, .n = s->n, .lowest = 1e300, .meter = meter_start(b)};
     if (s->n > MAX_KERNELS)
         return 0;
     q.prefix = arena_array(&q.arena, int32_t, (longer + 1) * (s->n + 1));
@@ -458,8 +465,7 @@ uint32_t strips_start(Search *s, Arena *a, State **starts, double seconds)
         for (uint32_t level = 0; level < LEVEL_COUNT; level += step) {
             if (step < 16 && level % (4 * step) == 0)
                 continue;
-            if (p->time * s->limits[level] > q.lowest ||
-                (seconds > 0 && pack_now() - begin > seconds))
+            if (p->time * s->limits[level] > q.lowest || meter_spent(&q.meter))
                 break;
             for (unsigned turn = 0; turn < 2; turn++) {
                 try_order(&q, search_curves(s, level), level);
