@@ -120,24 +120,46 @@ static void widen(Box *all, Box b)
     all->y1 = b.y1 > all->y1 ? b.y1 : all->y1;
 }
 
-/* What is in use, and a little around it, so that an edge of the fabric can be told. */
+static double extent_of(Box b)
+{
+    return (double)(b.x1 - b.x0 + 1) * (b.y1 - b.y0 + 1);
+}
+
+/* What is in use, and a little around it, so that an edge of the fabric can be told. Streams
+ * that run far away from all kernels, to a port, are left to the overview. */
 static Box used_part(const Plan *p)
 {
     Box all = {INT32_MAX, INT32_MAX, 0, 0};
     int32_t w = (int32_t)p->machine->width - 1, h = (int32_t)p->machine->height - 1;
     for (size_t i = 0; i < p->kernels.n; i++)
         widen(&all, plan_box(p->kernels.data[i]));
+    Box kernels = all;
     for (size_t i = 0; i < p->streams.n; i++)
         for (uint32_t k = 0; k < p->streams.data[i]->n_segments; k++)
             widen(&all, stream_box(p->streams.data[i], k));
     if (all.x0 == INT32_MAX)
         return (Box){0, 0, w, h};
     int32_t more = 2 + (all.x1 - all.x0 + all.y1 - all.y0) / 60;
+    if (p->kernels.n && extent_of(all) > 2.5 * extent_of(kernels)) {
+        all = kernels;
+        more = 4 + (all.x1 - all.x0 + all.y1 - all.y0) / 16;
+    }
     all.x0 = all.x0 > more ? all.x0 - more : 0;
     all.y0 = all.y0 > more ? all.y0 - more : 0;
     all.x1 = all.x1 + more < w ? all.x1 + more : w;
     all.y1 = all.y1 + more < h ? all.y1 + more : h;
     return all;
+}
+
+bool picture_shows(const Picture *v, double x, double y)
+{
+    return x >= picture_x(v, v->used.x0) && x <= picture_x(v, v->used.x1 + 1) &&
+           y >= picture_y(v, v->used.y0) && y <= picture_y(v, v->used.y1 + 1);
+}
+
+void picture_clip(Picture *v, bool begin)
+{
+    text_add(v->t, begin ? "<g clip-path=\"url(#frame)\">\n" : "</g>\n");
 }
 
 static int32_t nice_step(double scale, double pixels)
@@ -338,15 +360,19 @@ void picture_end(Picture *v)
 {
     draw_dead(v);
     double height = v->height > v->panel_y + 20 ? v->height : v->panel_y + 20;
-    text_printf(v->out,
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
-                "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\">\n"
-                "<defs><pattern id=\"hatch\" width=\"8\" height=\"8\" "
-                "patternUnits=\"userSpaceOnUse\"><rect width=\"8\" height=\"8\" fill=\"#fbeaea\"/>"
-                "<path d=\"M-2 2L2 -2M0 8L8 0M6 10L10 6\" stroke=\"#d08a8a\" "
-                "stroke-width=\"1.2\"/></pattern></defs>\n"
-                "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-                v->width, height, v->width, height);
+    text_printf(
+        v->out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
+        "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\">\n"
+        "<defs><pattern id=\"hatch\" width=\"8\" height=\"8\" "
+        "patternUnits=\"userSpaceOnUse\"><rect width=\"8\" height=\"8\" fill=\"#fbeaea\"/>"
+        "<path d=\"M-2 2L2 -2M0 8L8 0M6 10L10 6\" stroke=\"#d08a8a\" "
+        "stroke-width=\"1.2\"/></pattern><clipPath id=\"frame\"><rect x=\"%.1f\" y=\"%.1f\" "
+        "width=\"%.1f\" height=\"%.1f\"/></clipPath></defs>\n"
+        "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+        v->width, height, v->width, height, picture_x(v, v->used.x0) - 2,
+        picture_y(v, v->used.y0) - 2, (v->used.x1 - v->used.x0 + 1) * v->scale + 4,
+        (v->used.y1 - v->used.y0 + 1) * v->scale + 4);
     text_add_bytes(v->out, v->body.data, v->body.len);
     text_add(v->out, "</svg>\n");
     text_free(&v->body);
@@ -614,6 +640,20 @@ void picture_overview(Picture *v)
         w = w < 0.4 ? 0.4 : w;
         text_printf(v->t, "M%.1f %.1fh%.1fv%.1fh-%.1fz", x + b.x0 * s, y + b.y0 * s, w,
                     h < 0.4 ? 0.4 : h, w);
+    }
+    text_add(v->t, "\"/>\n<path fill=\"none\" stroke=\"#b9770e\" stroke-width=\"0.8\" d=\"");
+    for (size_t i = 0; i < v->p->streams.n; i++) {
+        const Stream *g = v->p->streams.data[i];
+        uint32_t mid = (g->protocol.lanes - 1) / 2;
+        if (!g->n_segments)
+            continue;
+        text_printf(v->t, "M%.1f %.1f", x + (g->start_x[mid] + 0.5) * s,
+                    y + (g->start_y[mid] + 0.5) * s);
+        for (uint32_t k = 0; k < g->n_segments; k++) {
+            bool across = g->segments[k].side == SIDE_E || g->segments[k].side == SIDE_W;
+            text_printf(v->t, across ? "H%.1f" : "V%.1f",
+                        (across ? x : y) + (g->segments[k].to[mid] + 0.5) * s);
+        }
     }
     text_add(v->t, "\"/>\n");
     for (size_t i = 0; i < v->p->keepouts.n; i++) {

@@ -50,6 +50,9 @@ void picture_kernel_labels(Picture *v);
 void picture_text(Picture *v, double x, double y, double size, const char *style, const char *s);
 void picture_escaped(Picture *v, const char *s);
 double picture_width_of(const char *s, double size); /* of a text, about */
+/* Is the point inside of the frame? What may not be is drawn between these two. */
+bool picture_shows(const Picture *v, double x, double y);
+void picture_clip(Picture *v, bool begin);
 /* True, and the place is taken, if there is no text yet. */
 bool picture_room(Picture *v, Rect r);
 

@@ -166,7 +166,7 @@ static void label_stream(Picture *v, const Stream *s)
         double *p = at[best - 1], *q = at[best];
         double x = picture_x(v, p[0] + (q[0] - p[0]) * places[i]);
         double y = picture_y(v, p[1] + (q[1] - p[1]) * places[i]);
-        if (!picture_room(v, (Rect){x - w / 2, y - 7, x + w / 2, y + 7}))
+        if (!picture_shows(v, x, y) || !picture_room(v, (Rect){x - w / 2, y - 7, x + w / 2, y + 7}))
             continue;
         text_printf(v->t,
                     "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"14\" rx=\"7\" "
@@ -194,8 +194,11 @@ static const char *host_name(const Picture *v, const Stream *s)
 /* The name beside its ports, a column farther out where another one stands. */
 static void label_port(Picture *v, const Stream *s, double edge, bool west, double lo, double hi)
 {
+    int32_t away = west ? v->used.x0 : (int32_t)v->p->machine->width - 1 - v->used.x1;
     const char *text =
         arena_printf(&v->arena, "%s %s", s->from == PLAN_HOST ? "in:" : "out:", host_name(v, s));
+    if (away)
+        text = arena_printf(&v->arena, "%s, %d cores away", text, away);
     double half = picture_width_of(text, 13) / 2, y = (lo + hi) / 2;
     double least = picture_y(v, v->used.y0) + half, most = picture_y(v, v->used.y1 + 1) - half;
     y = y > most ? most : y;
@@ -230,6 +233,8 @@ static void draw_ports(Picture *v, const Stream *s)
         lo = y < lo ? y : lo;
         hi = y > hi ? y : hi;
     }
+    if (hi < picture_y(v, v->used.y0) || lo > picture_y(v, v->used.y1 + 1))
+        return; /* the overview shows the way there */
     bool one = lanes > MANY_PORTS;
     if (one)
         size = 6;
@@ -358,8 +363,10 @@ void plan_svg(Text *t, const Plan *p)
     picture_begin(&v, t, p, "placement");
     picture_keepouts(&v, 1);
     picture_kernels(&v, KERNELS_COLORED);
+    picture_clip(&v, true);
     for (size_t i = 0; i < p->streams.n; i++)
         draw_stream(&v, p->streams.data[i]);
+    picture_clip(&v, false);
     for (size_t i = 0; i < p->streams.n; i++)
         draw_ports(&v, p->streams.data[i]);
     picture_kernel_labels(&v);

@@ -142,6 +142,8 @@ static void draw_legend(Picture *v)
         double x, y;
         bool over = i + 1 == N_HEATS;
         unsigned percent = over ? heat[i - 1].percent : heat[i].percent;
+        if (v->target * percent / 100 == 0)
+            continue; /* less than a word */
         picture_item(v,
                      arena_printf(&v->arena, "%s %" PRIu64 " words, %u %% of a link",
                                   over ? "more than" : "up to", v->target * percent / 100, percent),
@@ -161,11 +163,13 @@ void routed_svg(Text *t, const Plan *p)
     HotBox *hot;
     picture_begin(&v, t, p, "loads of links");
     size_t n = collect(&v, &hot);
+    picture_clip(&v, true);
     draw_boxes(&v, hot, n);
+    picture_clip(&v, false);
     picture_keepouts(&v, 0.4);
     picture_kernels(&v, KERNELS_PALE);
     picture_kernel_labels(&v);
-    if (n)
+    if (n && box_meet(v.used, hot[n - 1].box))
         mark_hottest(&v, &hot[n - 1]);
     picture_overview(&v);
     draw_legend(&v);
