@@ -20,9 +20,12 @@ check() { # MODEL MACHINE WIDTH HEIGHT DEAD SAMPLES EXTENT...
     model=$1 machine=$2 width=$3 height=$4 dead=$5 samples=$6
     shift 6
     "$bin/kit" npy x.npy f32 7 "$samples" "$@"
-    "$bin/kit" defects "$width" "$height" 5 "$dead" 20 >map.xml
     weights=$root/examples/weights/$model.safetensors
     "$bin/wsec" "$root/examples/$model.dsl" -m "$machine" -w "$weights" -o perfect.wse
+    first=$("$bin/wse-objdump" --placement perfect.wse | awk '
+        $1 == "streams" { print n; exit } # behind the kernels
+        $3 ~ /^[0-9]+$/ && (n == "" || $3 < n) { n = $3 }')
+    "$bin/kit" defects "$width" "$height" 5 "$dead" 20 "$first" >map.xml
     "$bin/wsec" "$root/examples/$model.dsl" -m "$machine" -w "$weights" --defects=map.xml \
         -o dead.wse
     inside=$("$bin/wse-objdump" --machine dead.wse | sed -n 's/^of them inside kernels *//p')
@@ -38,6 +41,6 @@ check() { # MODEL MACHINE WIDTH HEIGHT DEAD SAMPLES EXTENT...
 }
 
 check lenet wse2-64x64 88 64 240 3 28 28 1
-check lenet wse2 774 994 300 2 28 28 1
+check lenet wse2 774 994 240 2 28 28 1
 check mlp wse2-64x64 88 64 40 3 784
 check mlp wse2 774 994 10 1 784

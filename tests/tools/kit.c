@@ -7,8 +7,10 @@
 //   kit deadlock FILE                     an image that the checker would reject: its programs
 //                                         end up waiting for each other
 //   kit image matvec|residual|SEED FILE   a small image: by hand, or random
-//   kit defects WIDTH HEIGHT SEED N LINKS a map of dead cores for --defects: N of 1,000, at most
-//                                         4 in a row and 20 of it, and so many dead links
+//   kit defects WIDTH HEIGHT SEED N LINKS X
+//                                         a map of dead cores for --defects: N of 1,000 from
+//                                         column X on, at most 4 in a row and 22 of it, and so
+//                                         many dead links
 //   kit json                              is standard input one JSON value (RFC 8259)?
 #include <stdlib.h>
 #include <string.h>
@@ -97,14 +99,14 @@ static bool make_image(Arena *a, Diag *d, const char *which, const char *path)
 
 static void print_defects(char **argv)
 {
-    uint32_t n[5];
-    for (int i = 0; i < 5; i++)
+    uint32_t n[6];
+    for (int i = 0; i < 6; i++)
         n[i] = (uint32_t)strtoul(argv[i], NULL, 10);
     Rng rng = {n[2]};
     puts("<defects>");
     for (uint32_t y = 0; y < n[1]; y++) {
-        for (uint32_t x = 0, dead = 0, row = 0; x < n[0]; x++) {
-            bool dies = row < 4 && dead < 20 && rng_below(&rng, 1000) < n[3];
+        for (uint32_t x = n[5], dead = 0, row = 0; x < n[0]; x++) {
+            bool dies = row < 4 && dead < 22 && rng_below(&rng, 1000) < n[3];
             row = dies ? row + 1 : 0;
             dead += dies;
             if (dies)
@@ -226,7 +228,7 @@ int main(int argc, char **argv)
         make_deadlock(&a, &d, argv[2]);
     else if (argc == 4 && strcmp(argv[1], "image") == 0)
         make_image(&a, &d, argv[2], argv[3]);
-    else if (argc == 7 && strcmp(argv[1], "defects") == 0)
+    else if (argc == 8 && strcmp(argv[1], "defects") == 0)
         print_defects(argv + 2);
     else if (argc == 2 && strcmp(argv[1], "json") == 0)
         check_json(&a, &d);

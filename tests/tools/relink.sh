@@ -38,7 +38,7 @@ relink() { # IMAGE NAME: by NAME.xml to NAME.wse, with the same results
 "$bin/wse-run" model.wse -i x.npy -o y.npy >/dev/null
 
 # What the spares make up for moves nothing.
-"$bin/kit" defects 88 64 3 60 10 >spares.xml
+"$bin/kit" defects 88 64 3 60 10 0 >spares.xml
 relink model.wse spares
 grep -q "all cores that the image uses are there$" spares.txt || fail "spares: kernels moved"
 
