@@ -109,6 +109,73 @@ static int count(xmlDoc *doc, const char *path)
     return n;
 }
 
+typedef struct Letters {
+    double x0, y0, x1, y1;
+} Letters;
+
+static double number(xmlNode *n, const char *name)
+{
+    xmlChar *v = xmlGetProp(n, (const xmlChar *)name);
+    double d = v ? strtod((const char *)v, NULL) : 0;
+    xmlFree(v);
+    return d;
+}
+
+/* The value of an attribute here or of the nearest element around. */
+static bool has(xmlNode *n, const char *name, const char *value)
+{
+    for (; n && n->type == XML_ELEMENT_NODE; n = n->parent) {
+        xmlChar *v = xmlGetProp(n, (const xmlChar *)name);
+        bool same = v && strcmp((const char *)v, value) == 0;
+        xmlFree(v);
+        if (v)
+            return same;
+    }
+    return false;
+}
+
+/* Where a text stands, letters being 0.55 of their size wide. */
+static Letters letters_of(xmlNode *n)
+{
+    xmlChar *text = xmlNodeGetContent(n);
+    double size = number(n, "font-size"), x = number(n, "x"), y = number(n, "y"), tx = 0, ty = 0;
+    size = size > 0 ? size : 10;
+    double w = 0.55 * size * (double)strlen((const char *)text);
+    xmlFree(text);
+    double left = has(n, "text-anchor", "middle") ? w / 2 : has(n, "text-anchor", "end") ? w : 0;
+    Letters l = {x - left, y - 0.7 * size, x - left + w, y + 0.1 * size};
+    xmlChar *move = xmlGetProp(n->parent, (const xmlChar *)"transform");
+    if (move && sscanf((const char *)move, "translate(%lf %lf)", &tx, &ty) == 2) {
+        if (strstr((const char *)move, "rotate(-90)"))
+            l = (Letters){l.y0, -l.x1, l.y1, -l.x0};
+        l = (Letters){l.x0 + tx, l.y0 + ty, l.x1 + tx, l.y1 + ty};
+    }
+    xmlFree(move);
+    return l;
+}
+
+/* How many texts of the drawing, left of the panel, stand on another one. */
+static unsigned texts_that_meet(xmlDoc *doc)
+{
+    xmlXPathContext *cx = xmlXPathNewContext(doc);
+    xmlXPathRegisterNs(cx, (const xmlChar *)"s", (const xmlChar *)"http://www.w3.org/2000/svg");
+    xmlXPathObject *found = xmlXPathEvalExpression((const xmlChar *)"//s:text", cx);
+    double panel = number(xmlDocGetRootElement(doc), "width") - 464;
+    int n = found->nodesetval->nodeNr;
+    unsigned meet = 0;
+    Letters *all = calloc((size_t)n, sizeof *all);
+    for (int i = 0; i < n; i++) {
+        all[i] = letters_of(found->nodesetval->nodeTab[i]);
+        for (int k = 0; k < i && all[i].x1 < panel; k++)
+            meet += all[k].x1 < panel && all[i].x0 < all[k].x1 && all[k].x0 < all[i].x1 &&
+                    all[i].y0 < all[k].y1 && all[k].y0 < all[i].y1;
+    }
+    free(all);
+    xmlXPathFreeObject(found);
+    xmlXPathFreeContext(cx);
+    return meet;
+}
+
 static void dead_cores(Made *m, uint32_t every)
 {
     Defects *d = arena_new(&m->arena, Defects);
@@ -144,6 +211,7 @@ static void test_large(void)
         CU_ASSERT_EQUAL(count(doc, "//s:rect[starts-with(s:title, 'keep-out')]"), 1);
         CU_ASSERT_EQUAL(count(doc, "//s:text[contains(., 'dead cores that rows skip')]"), 1);
         CU_ASSERT_EQUAL(count(doc, "//s:script"), 0);
+        CU_ASSERT_EQUAL(texts_that_meet(doc), 0);
         CU_ASSERT_PTR_NULL(strstr(t.data, "nan"));
         xmlFreeDoc(doc);
         const char *file = getenv(heat ? "HEAT_SVG" : "PLACED_SVG"); /* to look at it */
@@ -154,6 +222,23 @@ static void test_large(void)
         }
         text_free(&t);
     }
+    made_finish(&m);
+}
+
+/* Few kernels: lanes stand on the streams, and on nothing else. */
+static void test_small(void)
+{
+    Made m;
+    make(&m, 4, 3);
+    Text t = {0};
+    plan_svg(&t, &m.plan);
+    xmlDoc *doc = xmlReadMemory(t.data, (int)t.len, NULL, NULL, XML_PARSE_NONET);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+    CU_ASSERT_TRUE(count(doc, "//s:text[contains(., ' cycles') and contains(., ' x ')]") >= 12);
+    CU_ASSERT_TRUE(count(doc, "//s:rect[@rx]") > 0);
+    CU_ASSERT_EQUAL(texts_that_meet(doc), 0);
+    xmlFreeDoc(doc);
+    text_free(&t);
     made_finish(&m);
 }
 
@@ -258,8 +343,9 @@ static void test_verdicts(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"large", test_large}, {"many dead", test_many_dead}, {"sections", test_sections},
-        {"moves", test_moves}, {"verdicts", test_verdicts},   CU_TEST_INFO_NULL,
+        {"large", test_large},       {"small", test_small}, {"many dead", test_many_dead},
+        {"sections", test_sections}, {"moves", test_moves}, {"verdicts", test_verdicts},
+        CU_TEST_INFO_NULL,
     };
     return suite_run("pictures", tests);
 }
