@@ -288,65 +288,88 @@ static bool try_level(Rows *q, uint32_t level)
     return try_curves(q, level, search_curves(q->s, level));
 }
 
-/* One row of kernels that all have the same signature, for every signature and the ladder of
- * limits: no adapters at all. O(signatures * levels * (kernels + edges)). */
+/* One row of kernels that all have the same signature. */
+typedef struct Uniform {
+    uint32_t *family; /* by class */
+    Leaf *leaf;
+    int32_t *along;
+    int32_t *center; /* doubled, by kernel */
+    double time, wire;
+} Uniform;
+
+static bool find_uniform(const Search *s, Uniform *u, const uint32_t *in)
+{
+    for (uint32_t c = 0; c < s->problem->n_classes; c++)
+        if (!class_find(&s->classes[c], in, &u->family[c]) ||
+            memcmp(s->classes[c].families[u->family[c]].in, in, PACK_SIGNATURE * sizeof *in) != 0)
+            return false;
+    return true;
+}
+
+static bool size_uniform(const Search *s, Uniform *u, double limit)
+{
+    const PackProblem *p = s->problem;
+    u->time = u->wire = 0;
+    for (uint32_t c = 0; c < p->n_classes; c++) {
+        PackShape shape;
+        if (!p->model->shape(p->model->self, c, u->family[c], limit, &shape))
+            return false;
+        bool turned = shape.h > p->h || (shape.h < shape.w && shape.w <= p->h);
+        if ((turned ? shape.w : shape.h) > p->h)
+            return false;
+        u->leaf[c] = leaf_of(&s->classes[c], u->family[c], turned, &shape);
+        u->along[c] = turned ? shape.h : shape.w;
+        u->time = shape.time > u->time ? shape.time : u->time;
+    }
+    int32_t at = 0;
+    for (uint32_t k = 0; k < s->n && at <= p->w; k++) {
+        int32_t w = u->along[p->class_of[s->order[k]]];
+        u->center[s->order[k]] = 2 * at + w;
+        at += w;
+    }
+    for (uint32_t e = 0; e < s->n_edges; e++)
+        u->wire +=
+            s->edges[e].weight * abs(u->center[s->edges[e].from] - u->center[s->edges[e].to]) / 2;
+    return at <= p->w;
+}
+
+static void build_uniform(Rows *q, const Uniform *u)
+{
+    int32_t unused = (int32_t)q->n;
+    for (uint32_t k = 0; k < q->n; k++) {
+        const Leaf *l = &u->leaf[q->s->problem->class_of[k]];
+        q->state->leaves[k] = *l;
+        q->state->nodes[k] = (Node){.parent = -1, .child = {-1, -1}};
+        q->state->nodes[k].w = l->turned ? l->h : l->w;
+        q->state->nodes[k].h = l->turned ? l->w : l->h;
+    }
+    uint32_t level = search_level(q->s, u->time);
+    if (level + 1 < LEVEL_COUNT)
+        finish(q, join_order(q->s, q->state, &unused, 0, q->n, false), level + 1, 1);
+}
+
+/* No adapters at all: for every signature all times from the longest that may still pay down to
+ * where the row gets too wide. Wire only grows as the time falls: so the next one to try has to
+ * make up for what there is already. */
 static void try_uniform(Rows *q)
 {
     Arena arena = {0};
     const Search *s = q->s;
     const PackProblem *p = s->problem;
     const Class *first = &s->classes[0];
-    uint32_t *family = arena_array(&arena, uint32_t, p->n_classes);
-    Leaf *leaf = arena_array(&arena, Leaf, p->n_classes);
-    int32_t *center = arena_array(&arena, int32_t, q->n),
-            *along = arena_array(&arena, int32_t, p->n_classes);
+    Uniform u = {.family = arena_array(&arena, uint32_t, p->n_classes),
+                 .leaf = arena_array(&arena, Leaf, p->n_classes),
+                 .along = arena_array(&arena, int32_t, p->n_classes),
+                 .center = arena_array(&arena, int32_t, q->n)};
     for (uint32_t i = 0; i < first->n && !meter_spent(&q->meter); i++) {
-        const uint32_t *in = first->families[i].in;
-        bool common = true;
-        for (uint32_t c = 0; c < p->n_classes && common; c++)
-            common = class_find(&s->classes[c], in, &family[c]) &&
-                     !memcmp(s->classes[c].families[family[c]].in, in, PACK_SIGNATURE * sizeof *in);
-        double last = -1;
-        for (uint32_t level = 0; common && level < LEVEL_COUNT; level += 4) {
-            double time = 0, wire = 0;
-            bool fits = p->time * s->limits[level] <= q->lowest;
-            if (!fits)
-                break;
+        if (!find_uniform(s, &u, first->families[i].in))
+            continue;
+        for (double limit = q->lowest / p->time; size_uniform(s, &u, limit);) {
             q->meter.steps += 30.0 * p->n_classes + 4.0 * q->n;
-            for (uint32_t c = 0; c < p->n_classes && fits; c++) {
-                PackShape shape;
-                fits = p->model->shape(p->model->self, c, family[c], s->limits[level], &shape);
-                bool turned = fits && (shape.h > p->h || (shape.h < shape.w && shape.w <= p->h));
-                fits = fits && (turned ? shape.w : shape.h) <= p->h;
-                leaf[c] = leaf_of(&s->classes[c], family[c], turned, &shape);
-                along[c] = turned ? shape.h : shape.w;
-                time = fits && shape.time > time ? shape.time : time;
-            }
-            if (!fits || time == last)
-                continue;
-            last = time;
-            int32_t at = 0;
-            for (uint32_t k = 0; k < q->n && at <= p->w; k++) {
-                int32_t w = along[p->class_of[s->order[k]]];
-                center[s->order[k]] = 2 * at + w;
-                at += w;
-            }
-            if (at > p->w)
-                continue;
-            for (uint32_t e = 0; e < s->n_edges; e++)
-                wire += s->edges[e].weight * abs(center[s->edges[e].from] - center[s->edges[e].to]);
-            if (p->time * time + p->wire * wire / 2 >= q->lowest)
-                continue;
-            int32_t unused = (int32_t)q->n;
-            for (uint32_t k = 0; k < q->n; k++) {
-                uint32_t kernel = s->order[k];
-                const Leaf *l = &leaf[p->class_of[kernel]];
-                q->state->leaves[kernel] = *l;
-                q->state->nodes[kernel] = (Node){.parent = -1, .child = {-1, -1}};
-                q->state->nodes[kernel].w = l->turned ? l->h : l->w;
-                q->state->nodes[kernel].h = l->turned ? l->w : l->h;
-            }
-            finish(q, join_order(s, q->state, &unused, 0, q->n, false), level, 1);
+            if (p->time * u.time + p->wire * u.wire < q->lowest)
+                build_uniform(q, &u);
+            double most = (q->lowest - p->wire * u.wire) / p->time;
+            limit = u.time * (1 - 1e-9) < most ? u.time * (1 - 1e-9) : most;
         }
     }
     arena_free(&arena);
