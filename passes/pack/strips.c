@@ -315,7 +315,7 @@ static void adapt(Strips *q, uint32_t level, const Cut *c, bool stacked)
                 q->chosen[k] = i;
     }
     bool fits = false;
-    for (unsigned round = 0; round < MAX_ROUNDS && !fits; round++) {
+    for (unsigned round = 0; round < MAX_ROUNDS && !fits && !meter_spent(&q->meter); round++) {
         choose_families(q->s, q->options, q->chosen);
         for (uint32_t k = 0; k < q->n; k++)
             q->meter.steps += 400.0 * q->options[k].n;
@@ -399,6 +399,9 @@ static void try_order(Strips *q, const Curve *curves, uint32_t level)
         uint32_t n = find_cuts(q, side, q->cuts);
         q->meter.steps += 2.0 * longer * q->n + 10.0 * q->n * q->n;
         for (uint32_t i = 0; i < n; i++) {
+            q->cuts[i].base = 1e300;
+            if (q->lowest < 1e300 && meter_spent(&q->meter))
+                continue;
             curve_leaves(q, curves, &q->cuts[i], stacked);
             q->cuts[i].base = build_all(q, q->leaves, level, &q->cuts[i], stacked);
         }
