@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/planner.h - what sizing, placement and routing share; nobody else includes it.
  *
- * The router keeps what is taken of the fabric as a stack of boxes: kernels' regions and
- * bundles' segments, each with its colors and the words a sample that leave every router of
- * it by each side. Pushing and popping makes it an oracle for placement; nothing here
- * has a cell per core, so costs grow with kernels and streams. */
+ * The router keeps what is taken of the fabric as boxes: kernels' regions and pieces of
+ * bundles, each with its colors and the words a sample that leave every router of it by a
+ * side (routing.h). It judges whole placements; nothing here has a cell per core, so costs
+ * grow with kernels and streams. */
 #ifndef WSEC_PASSES_PLANNER_H
 #define WSEC_PASSES_PLANNER_H
 
@@ -80,17 +80,11 @@ typedef struct Router {
     RouteFailure failure;
 } Router;
 
-typedef struct RouterMark {
-    size_t taken, ports;
-} RouterMark;
-
 Router *router_create(Arena *a, Plan *plan, uint64_t limit);
 void router_add_kernel(Router *r, const Kernel *k); /* its region, once placed */
-/* Finds the cheapest way, sets the stream's routing fields. *cost: hops of a lane and a
+/* The cheapest way that shares nothing with what is there. *cost: hops of a lane and a
  * charge per turn. effort 0 .. 2: how many turns and tracks are tried. */
 bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost);
-RouterMark router_mark(const Router *r);
-void router_rewind(Router *r, RouterMark mark);
 const FabricEdge *router_edge(Router *r, const Kernel *k, int input); /* -1: its result's */
 /* Takes what a routed stream uses, for reports. */
 void router_add_routed(Router *r, const Stream *s);
@@ -98,7 +92,7 @@ void router_add_routed(Router *r, const Stream *s);
 uint64_t router_load(Router *r, Box box, Side side);
 uint64_t router_peak(Router *r, Box *where, Side *side);
 
-/* All streams of a placed plan; tries several orders. If it is false, (*router)->failure
+/* All streams of a placed plan, by negotiation (route.c). If it is false, (*router)->failure
  * says what stood in the way. */
 bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router);
 uint64_t plan_host_words(const Plan *plan);

@@ -10,7 +10,7 @@
 
 #include "passes/routing.h"
 
-enum { MAX_STEPS = 4, MAZE_STEPS = 1 << 21 };
+enum { MAX_STEPS = 4, MAZE_STEPS = 1 << 22 };
 
 struct KernelEdges {
     FabricEdge edge[8][KERNEL_MAX_INPUTS + 1]; /* by orientation; out last */
@@ -163,27 +163,6 @@ static void drop(Router *r, uint32_t slot)
     unlink_slot(r, slot);
     r->taken.data[slot] = (Taken){{0, 0, -1, -1}, 0, SIDE_RAMP, 0, -1, 0};
     vec_push(r->arena, &r->index->free, slot);
-}
-
-RouterMark router_mark(const Router *r)
-{
-    return (RouterMark){r->taken.n, r->ports.n};
-}
-
-void router_rewind(Router *r, RouterMark mark)
-{
-    while (r->taken.n > mark.taken) {
-        uint32_t slot = (uint32_t)r->taken.n - 1;
-        int32_t stream = r->taken.data[slot].stream;
-        unlink_slot(r, slot);
-        if (stream >= 0)
-            r->index->of_stream[stream].n--;
-        r->taken.n--;
-    }
-    while (r->ports.n > mark.ports) {
-        const PortUse *p = &r->ports.data[--r->ports.n];
-        r->index->port[p->side == SIDE_E][p->y] = -1;
-    }
 }
 
 void router_forget(Router *r)

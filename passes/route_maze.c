@@ -6,10 +6,10 @@
  * conflicts first: every lane takes its cheapest way through a window around the ends (A*:
  * Hart, Nilsson, Raphael 1968, over router and direction, with a charge for turns), at first
  * over other lanes, which grows dearer with every round, until no two meet (PathFinder
- * again, over routers). Places that other streams use cost what pricing_of() says of them.
- * The window grows while there is no way. A way becomes pieces that all lanes share, idle for
- * those that go elsewhere. Cost: window x lanes x rounds, bounded by a budget of steps, of a call
- * and of all. */
+ * again, over routers); where that does not end, all lanes as far left as they can go. Places that
+ * other streams use cost what pricing_of() says of them. The window grows while there is no way. A
+ * way becomes pieces that all lanes share, idle for those that go elsewhere. Cost: window x lanes x
+ * rounds, bounded by a budget of steps, of a call and of all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@ enum {
     LANE_ROUNDS = 24,
     MAX_COLORS_TRIED = 4,
     LANE_PRICE = 2,
-    STEPS = 1 << 18, /* of one call */
+    STEPS = 1 << 20, /* of one call */
 };
 static const uint32_t BLOCKED = UINT32_MAX / 4;
 
@@ -318,16 +318,118 @@ static bool find_paths(Maze *m)
             for (uint32_t i = 0; i < m->paths.length[l]; i++) {
                 uint32_t cell = m->paths.path[l][i];
                 if (m->own[cell] > 1) {
-                    m->dear[cell] += 2;
+                    m->dear[cell] += 4;
                     apart = false;
                 }
             }
         }
         if (apart)
             return true;
-        m->lane_price += m->lane_price / 2 + 1;
+        m->lane_price += 2;
     }
     return false;
+}
+
+/* Not to be entered: a line from a kernel to the border of the window, behind what it sends
+ * or beyond where it receives. No lane shall wind around its own kernel and shut others in. */
+static void draw_line(Maze *m, Box kernel, Side side)
+{
+    if (kernel.x1 < kernel.x0)
+        return;
+    int32_t x = (kernel.x0 + kernel.x1) / 2, y = (kernel.y0 + kernel.y1) / 2;
+    for (; x >= m->window.x0 && y >= m->window.y0 && x <= m->window.x1 && y <= m->window.y1;
+         x += side_dx(side), y += side_dy(side))
+        m->stamp[4 * cell_at(m, x, y)] = m->search;
+}
+
+/* A search begins: the lines, and the ends of the other lanes. */
+static void draw_lines(Maze *m, uint32_t lane)
+{
+    const Ends *e = m->paths.ends;
+    m->search++;
+    draw_line(m, e->producer, side_opposite(e->ds));
+    draw_line(m, e->consumer, e->de);
+    for (uint32_t l = 0; l < m->lanes; l++) {
+        int32_t x, y, gx, gy;
+        route_first_cell(e, l, &x, &y);
+        route_last_cell(e, l, &gx, &gy);
+        m->stamp[4 * cell_at(m, x, y)] = l == lane ? 0 : m->search;
+        m->stamp[4 * cell_at(m, gx, gy)] = l == lane ? 0 : m->search;
+    }
+}
+
+/* The leftmost way of a lane over free cells: always the leftmost turn that leads on, none
+ * back. Lanes taken in order, lane 0 first, so leave all room that can be left to those on
+ * their right, as in the search for uppermost paths of planar flows (Ford, Fulkerson 1956). */
+static bool leftmost_path(Maze *m, uint32_t lane, uint32_t *stack, uint8_t *in, uint8_t *turn)
+{
+    const Ends *e = m->paths.ends;
+    int32_t x, y, gx, gy;
+    route_first_cell(e, lane, &x, &y);
+    route_last_cell(e, lane, &gx, &gy);
+    uint32_t goal = cell_at(m, gx, gy), n = 1;
+    draw_lines(m, lane);
+    stack[0] = cell_at(m, x, y);
+    in[0] = (uint8_t)e->ds;
+    turn[0] = 0;
+    if (m->cell[stack[0]] || m->own[stack[0]])
+        return false;
+    m->stamp[4 * stack[0]] = m->search;
+    while (n > 0 && --*m->steps > 0) {
+        uint32_t cell = stack[n - 1];
+        if (cell == goal && in[n - 1] != side_opposite(e->de)) {
+            m->paths.path[lane] = arena_array(m->arena, uint32_t, n);
+            memcpy(m->paths.path[lane], stack, n * sizeof *stack);
+            m->paths.length[lane] = n;
+            return true;
+        }
+        if (turn[n - 1] == 3 || cell == goal) {
+            n--;
+            continue;
+        }
+        Side d = (Side)((in[n - 1] + 3 + turn[n - 1]++) % 4); /* left, on, right */
+        x = m->window.x0 + (int32_t)cell % m->w + side_dx(d);
+        y = m->window.y0 + (int32_t)cell / m->w + side_dy(d);
+        if (x < m->window.x0 || y < m->window.y0 || x > m->window.x1 || y > m->window.y1)
+            continue;
+        uint32_t next = cell_at(m, x, y);
+        if (m->cell[next] || m->own[next] || m->stamp[4 * next] == m->search)
+            continue;
+        m->stamp[4 * next] = m->search;
+        stack[n] = next;
+        in[n] = (uint8_t)d;
+        turn[n++] = 0;
+    }
+    return false;
+}
+
+/* All lanes along the left, then each drawn tight between the others. */
+static bool leftmost_paths(Maze *m)
+{
+    enum { SWEEPS = 3 };
+    size_t cells = (size_t)m->w * (size_t)m->h;
+    Arena scratch = {0};
+    uint32_t *stack = arena_array(&scratch, uint32_t, cells);
+    uint8_t *in = arena_array(&scratch, uint8_t, cells),
+            *turn = arena_array(&scratch, uint8_t, cells);
+    memset(m->own, 0, cells * sizeof *m->own);
+    memset(m->dear, 0, cells * sizeof *m->dear);
+    bool good = true;
+    for (uint32_t l = 0; l < m->lanes && good; l++) {
+        good = leftmost_path(m, l, stack, in, turn);
+        if (good)
+            mark_path(m, l, true);
+    }
+    m->lane_price = BLOCKED;
+    for (unsigned k = 0; k < SWEEPS * m->lanes && good; k++) {
+        uint32_t l = k / m->lanes % 2 ? k % m->lanes : m->lanes - 1 - k % m->lanes;
+        mark_path(m, l, false);
+        if (*m->steps > 0)
+            find_path(m, l); /* the way it has, if that fails */
+        mark_path(m, l, true);
+    }
+    arena_free(&scratch);
+    return good;
 }
 
 /* ---- pieces ---- */
@@ -512,7 +614,7 @@ bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *pri
             unsigned n = order_colors(&m, s, &at_ends, colors);
             for (unsigned c = 0; c < n && steps > 0; c++) {
                 price_color(&m, colors[c], (int32_t)s->id, share);
-                if (!find_paths(&m))
+                if (!find_paths(&m) && (steps <= 0 || !leftmost_paths(&m)))
                     continue;
                 Stream try = *s;
                 Price p;

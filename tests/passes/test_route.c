@@ -323,6 +323,107 @@ static void test_wide(void)
     net_finish(&n);
 }
 
+/* ---- negotiation ---- */
+
+static bool routes(Net *n, uint64_t limit, Router **r)
+{
+    bool good = plan_route(&n->plan, &n->c.arena, limit, r);
+    CU_ASSERT_TRUE(!good || judged_good(n, limit));
+    return good;
+}
+
+/* Many bundles through a gap between dead cores, where links hold few of them. */
+static void test_congestion(void)
+{
+    Net n;
+    Router *r;
+    net_init(&n, 60, 60, 8);
+    for (uint32_t y = 0; y < 60; y += 40) {
+        KeepOut wall = {30, y, 1, 20, true, "hole"};
+        vec_push(&n.c.arena, &n.plan.keepouts, wall);
+    }
+    for (uint32_t i = 0; i < 12; i++) {
+        Kernel *a = strip(&n, 2 + i % 2, 4 * i + 4, 2, 0), *b = strip(&n, 55, 4 * i + 4, 2, 0);
+        stream(&n, a, b, 2, 10);
+    }
+    CU_ASSERT_TRUE(routes(&n, 20, &r)); /* 20 rows, two streams a link: 40 lanes for 24 */
+    CU_ASSERT_FALSE(routes(&n, 12, &r)); /* one: 20 for 24 */
+    CU_ASSERT_TRUE(r->failure.n_troubles > 0 && r->failure.n_streams > 0);
+    net_finish(&n);
+}
+
+/* A given color stays, the others make room; two of the same color go apart. */
+static void test_given_colors(void)
+{
+    Net n;
+    Router *r;
+    net_init(&n, 20, 20, 2);
+    Kernel *a = strip(&n, 2, 8, 2, 0), *b = strip(&n, 16, 8, 2, 0), *c = strip(&n, 8, 2, 2, 1),
+           *d = strip(&n, 8, 16, 2, 1);
+    Stream *across = stream(&n, a, b, 2, 10), *down = stream(&n, c, d, 2, 10);
+    across->color_fixed = true;
+    across->color = 1;
+    CU_ASSERT_TRUE(routes(&n, 100, &r));
+    CU_ASSERT_EQUAL(across->color, 1);
+    CU_ASSERT_EQUAL(down->color, 0);
+    down->color_fixed = true;
+    down->color = 1;
+    bool good = routes(&n, 100, &r);
+    CU_ASSERT_TRUE(!good || down->color == 1);
+    net_finish(&n);
+}
+
+/* A maze of dead cores: no bundle passes, lanes do, and each as its piece of the stream. */
+static void test_lanes(void)
+{
+    Net n;
+    Router *r;
+    net_init(&n, 32, 24, 4);
+    Kernel *a = strip(&n, 2, 10, 2, 0), *b = strip(&n, 28, 10, 2, 0);
+    Stream *s = stream(&n, a, b, 2, 10);
+    for (uint32_t k = 0; k < 5; k++) {
+        KeepOut wall = {5 + 4 * k, k % 2 ? 0 : 3, 1, 21, true, "hole"};
+        vec_push(&n.c.arena, &n.plan.keepouts, wall);
+    }
+    bool good = routes(&n, 100, &r);
+    CU_ASSERT_TRUE(good);
+    CU_ASSERT_TRUE(!good || s->n_segments > 5);
+    CU_ASSERT_TRUE(r->failure.mazes > 0);
+    KeepOut wall = {24, 0, 1, 24, true, "hole"};
+    vec_push(&n.c.arena, &n.plan.keepouts, wall);
+    CU_ASSERT_FALSE(routes(&n, 100, &r));
+    CU_ASSERT_EQUAL(r->failure.stream, s->id);
+    net_finish(&n);
+}
+
+/* Which streams, which links with what demand and capacity, what was tried. */
+static void test_explained(void)
+{
+    Net n;
+    net_init(&n, 30, 3, 8);
+    KeepOut walls[] = {{10, 0, 5, 1, true, "hole"}, {10, 2, 5, 1, true, "hole"}};
+    vec_push(&n.c.arena, &n.plan.keepouts, walls[0]);
+    vec_push(&n.c.arena, &n.plan.keepouts, walls[1]);
+    for (uint32_t i = 0; i < 3; i++) /* one row of routers for all three */
+        stream(&n, strip(&n, 2, i, 1, 0), strip(&n, 28, i, 1, 0), 1, 10);
+    PassContext cx = {
+        .diag = &n.c.diag, .plan = &n.plan, .machine = &n.machine, .arena = &n.c.arena};
+    Router *r;
+    CU_ASSERT_TRUE(routes(&n, 30, &r));
+    CU_ASSERT_FALSE(routes(&n, 25, &r));
+    route_explain(&cx, &r->failure);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(said(&n.c), "to the east would carry 30 words a sample of the 25"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(said(&n.c), "rounds of rip-up"));
+    n.machine.reserved_colors = n.machine.colors - 2;
+    CU_ASSERT_FALSE(routes(&n, 30, &r));
+    route_explain(&cx, &r->failure);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said(&n.c), "had none of the 2 colors free"));
+    if (!strstr(said(&n.c), "to the east would carry 30"))
+        printf("%s", said(&n.c));
+    net_finish(&n);
+}
+
 /* ---- small cases, against an exhaustive search ---- */
 
 /* What the router takes to be in use, cell by cell: the region of a consumer is its stream's,
@@ -534,10 +635,10 @@ static void test_small(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"small cases", test_small},
-        {"3,000 kernels", test_many},
-        {"wide bundles", test_wide},
-        CU_TEST_INFO_NULL,
+        {"congestion", test_congestion}, {"given colors", test_given_colors},
+        {"lanes", test_lanes},           {"explained", test_explained},
+        {"small cases", test_small},     {"3,000 kernels", test_many},
+        {"wide bundles", test_wide},     CU_TEST_INFO_NULL,
     };
     return suite_run("router", tests);
 }
