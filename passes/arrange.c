@@ -14,7 +14,7 @@
 #include "passes/arrange.h"
 #include "passes/pack/insert.h"
 
-enum { SQUARE = 32, SMALL_FABRIC = 1024, FUTURE = 1 << 12 };
+enum { SQUARE = 32, SMALL_FABRIC = 1024, FUTURE = 1 << 12, MANY = 200 };
 
 Arrange *arrange_create(Arena *a, Plan *plan)
 {
@@ -361,6 +361,39 @@ static void in_holes(Arrange *g, Kernel *k, Best *best)
     arena_free(&scratch);
 }
 
+/* On growing squares around a neighbor, up to the first with a place. */
+static void outward(Arrange *g, Kernel *k, Best *best)
+{
+    enum { STEP = 12, SIDES = 8 };
+    const Machine *m = g->plan->machine;
+    int32_t extent = (int32_t)(m->width > m->height ? m->width : m->height);
+    Box b = {0, (int32_t)m->height / 2, 0, (int32_t)m->height / 2};
+    for (uint32_t i = k->n_in + k->n_out; i-- > 0;) {
+        const Stream *s = stream_at(g, k, i);
+        int32_t other = i < k->n_in ? s->from : s->to;
+        if (other != PLAN_HOST && g->placed[other])
+            b = plan_box(g->plan->kernels.data[other]);
+    }
+    Best before = *best;
+    for (int32_t d = STEP; d < extent && best->cost == before.cost; d += STEP) {
+        for (unsigned o = 0; o < 8; o++) {
+            k->turn = o / 2;
+            k->mirror = o % 2;
+            uint32_t w, h;
+            plan_extent(k, &w, &h);
+            int32_t x0 = b.x0 - d - (int32_t)w, x1 = b.x1 + d, y0 = b.y0 - d - (int32_t)h;
+            int32_t y1 = b.y1 + d;
+            for (int32_t i = 0; i <= SIDES; i++) {
+                int32_t x = x0 + (x1 - x0) * i / SIDES, y = y0 + (y1 - y0) * i / SIDES;
+                try_at(g, k, x, y0, best);
+                try_at(g, k, x, y1, best);
+                try_at(g, k, x0, y, best);
+                try_at(g, k, x1, y, best);
+            }
+        }
+    }
+}
+
 /* ---- moves ---- */
 
 /* Orientations that a pin leaves. */
@@ -454,6 +487,8 @@ bool arrange_insert(Arrange *g, const uint32_t *order, uint32_t n)
         Best best = {0};
         candidates(g, k, -1, 0, &best);
         if (!best.found || best.cost >= ARRANGE_BAD)
+            outward(g, k, &best);
+        if (!best.found || (best.cost >= ARRANGE_BAD && i < MANY))
             in_holes(g, k, &best);
         if (!best.found)
             return false;
