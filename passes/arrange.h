@@ -4,6 +4,7 @@
 #ifndef WSEC_PASSES_ARRANGE_H
 #define WSEC_PASSES_ARRANGE_H
 
+#include "passes/pack/pack.h"
 #include "passes/sizing.h"
 
 /* An edge of a kernel in some orientation: the cells of the first and the last lane, from the
@@ -48,6 +49,8 @@ void arrange_take(Arrange *g, Kernel *k);
 /* ends.c: a stream as its ends stand; ARRANGE_BAD and more if it has no way. */
 uint64_t stream_estimate(Arrange *g, const Stream *s);
 
+/* kernel_model.c: regions for all kernels from the placement engine; false: it has none. */
+bool place_by_engine(const PassContext *cx, Arrange *g);
 /* wave.c: fills the fabric with rows of kernels, for the least time of the slowest; leaves the
  * choice in the plan and the kernels on their regions, with ways found for all streams. */
 bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/place.c - rectangles on the fabric, with the router as the judge.
  *
- * Where kernels stand is found by arrange.c from what streams would about cost; then all
- * streams are routed. A stream that finds no way gets more room for its turns and all begins
- * anew, a bounded number of times; after that the network is sized for fewer cores. */
+ * Where kernels stand is found by arrange.c from what streams would about cost; the engine of
+ * passes/pack is asked where that leaves streams without a way, or if the user gives it effort
+ * or time. Then all streams are routed. A stream that finds no way gets more room for its turns
+ * and all begins anew, a bounded number of times. A network that takes a good part of the fabric
+ * fills it in rows (wave.c), if that is faster. What still has no place is sized for fewer
+ * cores. With an earlier placement kernels stay where they were; where that does not do, those
+ * around what is new are let go, ring by ring. */
 #include <inttypes.h>
 
 #include "passes/arrange.h"
@@ -69,6 +73,26 @@ typedef struct PlaceFailure {
     RouteFailure route;
 } PlaceFailure;
 
+/* What the engine finds, if that is better than what there is (NULL: nothing). */
+static bool use_engine(PassContext *cx, Arena *a, Arrange *now, const uint32_t *order, uint32_t n)
+{
+    Plan *plan = cx->plan;
+    Kernel *saved = arena_array(a, Kernel, plan->kernels.n);
+    for (size_t i = 0; i < plan->kernels.n; i++)
+        saved[i] = *plan->kernels.data[i];
+    uint64_t cost = now ? arrange_total(now) : UINT64_MAX;
+    Arrange *g = arrange_create(a, plan);
+    if (place_by_engine(cx, g)) {
+        arrange_orient(g, order, n);
+        arrange_improve(g, order, n, ROUNDS);
+        if (arrange_total(g) < cost)
+            return true;
+    }
+    for (size_t i = 0; i < plan->kernels.n; i++)
+        *plan->kernels.data[i] = saved[i];
+    return false;
+}
+
 /* Shapes as they are; links that carry at most `limit`; what was there before stays, but for
  * what is near to something new. */
 static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t *kept,
@@ -92,9 +116,16 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
         }
         if (ring < RINGS)
             *kept = arrange_keep(g, cx, ring);
-        if (!arrange_insert(g, order, n))
+        bool inserted = arrange_insert(g, order, n);
+        if (inserted)
+            arrange_improve(g, order, n, ROUNDS);
+        bool wanted = cx->options.effort || cx->options.time_limit > 0;
+        if (ring == RINGS && t == 0 && !pinned &&
+            (wanted || !inserted || arrange_total(g) >= ARRANGE_BAD) &&
+            use_engine(cx, &a, inserted ? g : NULL, order, n))
+            inserted = true;
+        if (!inserted)
             break;
-        arrange_improve(g, order, n, ROUNDS);
         good = plan_routed(plan, limit, &failure->route);
         failure->routed = true;
         if (!good && failure->route.stream < plan->streams.n)
