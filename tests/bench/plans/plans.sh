@@ -4,6 +4,8 @@
 #
 # Of several compilers every cell has a figure of each, in their order. CASES picks networks
 # (words of the list below), LIMIT is the CPU seconds a plan may take, OUT keeps the reports.
+# The bound is the largest of compute, memory and host; that of the kernels' shapes stands beside
+# it where a compiler reports one; "times" is what the slowest kernel takes of it.
 # Seconds are CPU time of the whole run, memory is the peak of its resident pages, sampled.
 # Behind the table: how the CPU time of the chains grows, as an exponent fitted to the logarithms.
 set -eu
@@ -70,6 +72,7 @@ cells() {
     if [ "$code" -eq "$stopped" ] || [ ! -s "$1.json" ]; then
         why="exit $code"
         [ "$code" -ne "$stopped" ] || why="none in $limit s"
+        [ "$code" -ne "$stopped" ] || seconds="> $limit"
         printf '%s\n' - "$seconds" - "$((kb / 1024))" "$why" - - - - - -
         return
     fi
@@ -91,6 +94,7 @@ cells() {
     /^"bounds"/ {
         n = split("compute memory host", kinds, " ")
         for (i = 1; i <= n; i++) if (get(kinds[i]) + 0 > bound) bound = get(kinds[i]) + 0
+        shapes = get("shapes") + 0
     }
     /"kind": / {
         kernels++
@@ -111,8 +115,8 @@ cells() {
         printf "%d %d %d\n", size * share, place * share, route * share
         print mb
         printf "%d %s\n", most, slowest
-        print bound
-        printf "%.2f\n", cycles / bound
+        printf "%d %.2f\n", bound, cycles / bound
+        if (shapes) printf "%d %.2f\n", shapes, cycles / shapes; else print "-"
         printf "%.1f\n", 100 * cores / all
         print adapters + 0
         print wire
@@ -120,8 +124,8 @@ cells() {
     }' "$1.json"
 }
 
-echo "| network | kernels | seconds | size place route % | MB | slowest kernel | bound | gap |" \
-    "cores % | adapters | wire | hottest link |"
+echo "| network | kernels | seconds | size place route % | MB | slowest kernel | bound, times |" \
+    "shapes' bound, times | cores % | adapters | wire | hottest link |"
 echo "|---|---|---|---|---|---|---|---|---|---|---|---|"
 for name in ${CASES:-$all}; do
     k=0
