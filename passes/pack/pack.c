@@ -294,6 +294,7 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
     uint32_t n_starts =
         make_starts(&s, &scratch, starts, &(Budget){effort * 0.1, o->seconds * 0.1});
     if (n_starts) {
+        result->seconds = pack_now() - begin;
         best = state_create(&scratch, s.n);
         state_copy(best, starts[0], s.n);
     }
