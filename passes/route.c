@@ -18,6 +18,7 @@
 #include "passes/routing.h"
 
 enum { ROUNDS = 32, STALE_ROUNDS = 12, FIRST_PRICE = 8, LAST_PRICE = 1 << 16, HISTORY = 4 };
+enum { MORE_TRACKS = 4, FEW = 64, WAYS = 20000, WAYS_A_STREAM = 60 };
 
 typedef struct Negotiation {
     Router *r;
@@ -25,7 +26,7 @@ typedef struct Negotiation {
     Stream **order;
     bool *troubled; /* by stream */
     uint64_t share;
-    uint32_t round;
+    uint32_t round, n_troubled;
     bool hopeless;               /* some stream has no way at any price */
     const Stream *without_ports; /* of this round */
 } Negotiation;
@@ -80,7 +81,8 @@ static int by_need(const void *a, const void *b)
     return p->id < q->id ? -1 : p->id > q->id;
 }
 
-/* More turns and tracks, then lane by lane, only while something is shared. */
+/* More turns and tracks, then lane by lane, only while something is shared, and at first only
+ * if there is no way: most of what is shared sorts itself out in a few rounds. */
 static void choose(Negotiation *g, Stream *s)
 {
     Router *r = g->r;
@@ -88,7 +90,9 @@ static void choose(Negotiation *g, Stream *s)
     r->failure.no_ports = false;
     bool found = false;
     Stream chosen = *s;
-    for (unsigned effort = 0; effort <= 2 && best.share > 0; effort++) {
+    bool few = g->round >= MORE_TRACKS && g->n_troubled <= FEW;
+    unsigned most = g->round == 0 ? 0 : few ? 2 : 1;
+    for (unsigned effort = 0; effort <= (found ? most : 2) && best.share > 0; effort++) {
         Stream try = *s;
         Price p;
         if (route_ways(r, &try, effort, g->share, found ? best.hops + best.share : PRICE_NEVER,
@@ -98,7 +102,7 @@ static void choose(Negotiation *g, Stream *s)
             found = true;
         }
     }
-    if (!g->hopeless && (!found || (best.share > 0 && g->round > 0))) {
+    if (!g->hopeless && (!found || (best.share > 0 && few))) {
         Stream try = *s;
         Price p;
         if (route_maze(r, &try, g->share, found ? best.hops + best.share : PRICE_NEVER, &p)) {
@@ -126,6 +130,14 @@ static void note_trouble(RouteFailure *f, RouteTrouble t)
 
 static void add_history(Router *r, Box box, uint32_t colors, Side side)
 {
+    Meet m = meet_begin(r, (Box){box.x0, box.y0, box.x0, box.y0});
+    for (const Taken *t; (t = meet_next(&m)) != NULL;) {
+        if (t->history && t->colors == colors && t->side == side &&
+            memcmp(&t->box, &box, sizeof box) == 0) {
+            r->taken.data[t - r->taken.data].history += HISTORY;
+            return;
+        }
+    }
     router_take(r, (Taken){box, colors, side, 0, -1, HISTORY});
 }
 
@@ -213,12 +225,18 @@ static void rouse_neighbors(Negotiation *g, const WantedVec *wanted)
     }
 }
 
+/* A bound in work, not time: the same plan everywhere. */
+static bool worked_enough(const Negotiation *g)
+{
+    return g->r->failure.ways > WAYS + (uint64_t)WAYS_A_STREAM * g->n;
+}
+
 static void reroute(Negotiation *g)
 {
     g->without_ports = NULL;
     for (uint32_t i = 0; i < g->n; i++) {
         Stream *s = g->order[i];
-        if (!g->troubled[s->id])
+        if (!g->troubled[s->id] || worked_enough(g))
             continue;
         router_release(g->r, s);
         choose(g, s);
@@ -242,8 +260,9 @@ static bool negotiate(Negotiation *g)
             n = find_troubles(g, &a, &wanted);
         }
         good = n == 0;
-        if (g->hopeless)
+        if (g->hopeless || worked_enough(g))
             break;
+        g->n_troubled = n;
         stale = n < least ? 0 : stale + 1;
         least = n < least ? n : least;
         rouse_neighbors(g, &wanted);

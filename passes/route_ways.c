@@ -18,7 +18,7 @@
 
 #include "passes/routing.h"
 
-enum { MAX_TRACKS = 64, MAX_CANDIDATES = 1 << 16, MAX_PRICED = 4096 };
+enum { MAX_TRACKS = 64, MAX_CANDIDATES = 1 << 16, MAX_PRICED = 256 };
 
 typedef struct Way {
     unsigned turns;
@@ -574,7 +574,7 @@ bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, uint64_t 
     const Candidate *best = NULL;
     uint64_t least = below;
     unsigned priced = 0;
-    for (size_t i = 0; i < search.list.n && priced < MAX_PRICED; i++) {
+    for (size_t i = 0; i < search.list.n && (priced < MAX_PRICED || !best); i++) {
         const Candidate *c = &search.list.data[i];
         const Ends *e = &ends.data[c->ends];
         Price p;
