@@ -19,6 +19,7 @@ static const Span nowhere = {0};
 enum {
     MOST_PLANNINGS = 32,
     LEAST_PLANNINGS = 3,
+    SEARCH = 10,          // plannings that one counts for if placement fails
     WORK = 8000,          // of all plannings, in units of about a millisecond
     PLACING = 10,         // units of a kernel, and of its shapes:
     FEATURES_A_UNIT = 17, // a unit is so many bits of its weights' number,
@@ -58,7 +59,7 @@ typedef struct Nearest {
     size_t n_defines;
     ParamValueVec params;
     FILE *sink;
-    unsigned left; // plannings
+    unsigned left, tried; // plannings
     VEC(Change) changes;
 } Nearest;
 
@@ -154,12 +155,18 @@ static bool plan_with(Nearest *n, Change *c, uint64_t value)
     t.cx.machine = &t.machine;
     apply(n, &t, c, value);
     PipelineOptions pipeline = {.out = n->sink};
+    PipelineTimes times = {0};
     bool ok = frontend_compile_text(&a, &quiet, n->source->name, n->source->text, n->source->len,
                                     t.defines, t.n_defines, &graph);
     if (ok) {
         t.cx.graph = graph;
-        ok = pipeline_run(&t.cx, &pipeline, NULL);
+        ok = pipeline_run(&t.cx, &pipeline, &times);
     }
+    // A search for a place that ends without one costs as much as several that find it.
+    n->tried++;
+    bool searched = !ok && times.n && strcmp(times.pass[times.n - 1].name, "place") == 0;
+    unsigned cost = searched ? SEARCH : 1;
+    n->left -= cost < n->left ? cost : n->left;
     if (ok) {
         c->good = value;
         c->cycles = plan_target(t.cx.plan);
@@ -167,7 +174,6 @@ static bool plan_with(Nearest *n, Change *c, uint64_t value)
     } else {
         c->bad = value;
     }
-    n->left--;
     diag_finish(&quiet);
     arena_free(&a);
     return ok;
@@ -334,7 +340,7 @@ void driver_nearest(Diag *d, const PassContext *failed, const Define *defines, s
                  .defines = defines,
                  .n_defines = n_defines,
                  .left = plannings(failed->plan)};
-    unsigned allowed = n.left, found = 0;
+    unsigned found = 0;
     Diag quiet;
     n.sink = fopen("/dev/null", "w");
     if (!n.sink)
@@ -367,7 +373,7 @@ void driver_nearest(Diag *d, const PassContext *failed, const Define *defines, s
     }
     if (!found)
         diag_note(d, nowhere, "no single change was found with which it fits (%u plannings tried)",
-                  allowed - n.left);
+                  n.tried);
     d->max_errors = limit;
     fclose(n.sink);
     arena_free(&n.arena);
