@@ -14,7 +14,7 @@
 #include "passes/arrange.h"
 #include "passes/pack/insert.h"
 
-enum { SQUARE = 32, SMALL_FABRIC = 1024, FUTURE = 1 << 12, MANY = 200 };
+enum { SQUARE = 32, SMALL_FABRIC = 1024, FUTURE = 1 << 12, MANY = 200, HOLES = 8 };
 
 Arrange *arrange_create(Arena *a, Plan *plan)
 {
@@ -501,6 +501,7 @@ bool arrange_insert(Arrange *g, const uint32_t *order, uint32_t n)
 void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rounds)
 {
     bool moved = true;
+    unsigned holes = 0; /* asked for; there may be very many in all */
     for (unsigned round = 0; round < rounds && moved; round++) {
         moved = false;
         for (uint32_t i = 0; i < n; i++) {
@@ -513,6 +514,10 @@ void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rou
                 at_pin(g, k, &best);
             else
                 candidates(g, k, (int32_t)now.x, (int32_t)now.y, &best);
+            if (!k->pin && best.cost >= ARRANGE_BAD)
+                outward(g, k, &best);
+            if (!k->pin && best.cost >= ARRANGE_BAD && holes++ < HOLES)
+                in_holes(g, k, &best);
             stand(k, &best);
             arrange_put(g, k);
             moved = moved || best.cost < now.cost;

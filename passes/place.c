@@ -12,7 +12,7 @@
 
 #include "passes/arrange.h"
 
-enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4 };
+enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4, FILL = 1000 };
 
 /* Chains stay together. */
 uint32_t plan_order(const Plan *plan, uint32_t *order)
@@ -213,7 +213,7 @@ bool pass_place(PassContext *cx)
     uint64_t first = plan_cores(plan);
     bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
     bool good = place(cx, plan_link_limit(plan, 0), &failure);
-    if (contested && !cx->options.latency && !given(plan)) {
+    if (contested && plan->kernels.n <= FILL && !cx->options.latency && !given(plan)) {
         if (fill(cx, good ? plan_target(plan) : SIZE_NEVER))
             return true;
         if (sizing_fit(plan->sizing, first))
@@ -223,10 +223,11 @@ bool pass_place(PassContext *cx)
     if (good)
         return true;
     for (unsigned shrink = 0; shrink < SHRINKS; shrink++) {
-        for (unsigned step = 0; step < 3; step++)
+        failure.routed = false;
+        for (unsigned step = 0; step < 3 && (step == 0 || failure.routed); step++)
             if (place(cx, plan_link_limit(plan, step), &failure))
                 return true;
-        if (!sizing_fit(plan->sizing, plan_cores(plan) * 9 / 10))
+        if (!sizing_fit(plan->sizing, plan_cores(plan) * (failure.routed ? 9 : 8) / 10))
             break;
         sizing_apply(plan->sizing);
     }

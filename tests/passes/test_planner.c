@@ -318,6 +318,15 @@ static bool judged_good(Net *n)
         for (size_t o = 0; o < i; o++)
             if (box_meet(b, plan_box(n->plan.kernels.data[o])))
                 judge_bad(&j, "regions overlap", NULL, b.x0, b.y0);
+        for (size_t o = 0; o < n->plan.keepouts.n; o++) {
+            const KeepOut *out = &n->plan.keepouts.data[o];
+            Box at = {(int)out->x, (int)out->y, (int)(out->x + out->w) - 1,
+                      (int)(out->y + out->h) - 1};
+            if (box_meet(b, at))
+                judge_bad(&j, "region on a keep-out", NULL, b.x0, b.y0);
+        }
+        if (k->pin && (k->pin->x != k->x || k->pin->y != k->y))
+            judge_bad(&j, "not where it is pinned", NULL, b.x0, b.y0);
     }
     for (size_t i = 0; i < n->plan.streams.n; i++) {
         const Stream *s = n->plan.streams.data[i];
@@ -397,6 +406,70 @@ static void test_max_cores(void)
     CU_ASSERT_TRUE(plan_target(&a.plan) < plan_target(&b.plan));
     net_finish(&a);
     net_finish(&b);
+}
+
+/* A pin, an area and a keep-out hold; what cannot hold is said and is infeasible. */
+static void test_constraints(void)
+{
+    Pin pin = {.kernel = "k1", .x = 20, .y = 30}, off = {.kernel = "k1", .x = 63, .y = 63};
+    AreaLimit area = {.kernel = "k0", .max_cores = 40}, none = {.kernel = "k0", .max_cores = 0};
+    Net n;
+    net_mlp(&n, "wse2-64x64", 3, 96);
+    KeepOut out = {.x = 0, .y = 0, .w = 16, .h = 64, .why = "a keep-out"};
+    vec_push(&n.c.arena, &n.plan.keepouts, out);
+    n.plan.kernels.data[1]->pin = &pin;
+    n.plan.kernels.data[0]->area = &area;
+    expect_plan(&n);
+    const Shape *s = &n.plan.kernels.data[0]->shape;
+    CU_ASSERT_TRUE(s->w * s->h <= 40);
+    net_finish(&n);
+    net_mlp(&n, "wse2-64x64", 3, 96);
+    n.plan.kernels.data[0]->area = &none;
+    CU_ASSERT_FALSE(plan_all(&n));
+    CU_ASSERT_TRUE(says(&n, "kernel 'k0' may take 0 cores at most"));
+    CU_ASSERT_EQUAL(diag_exit_code(&n.c.diag), EXIT_INFEASIBLE);
+    net_finish(&n);
+    net_mlp(&n, "wse2-64x64", 3, 96);
+    n.plan.kernels.data[1]->pin = &off;
+    bool good = plan_all(&n); /* one core, if a shape is as small as that */
+    CU_ASSERT_TRUE(good ? judged_good(&n) : says(&n, "kernel 'k1'"));
+    net_finish(&n);
+}
+
+/* What was planned before stays where it was if nothing has changed; if one kernel is pinned
+ * elsewhere the rest stays as far as it can. */
+static void test_earlier(void)
+{
+    Net n;
+    EarlierPlacement earlier = {0};
+    net_mlp(&n, "wse2", 5, 96);
+    expect_plan(&n);
+    Arena a = {0};
+    for (size_t i = 0; i < n.plan.kernels.n; i++) {
+        const Kernel *k = n.plan.kernels.data[i];
+        EarlierKernel e = {.name = arena_printf(&a, "%s", k->name),
+                           .kind = kernel_kind_text(k->kind),
+                           .x = k->x,
+                           .y = n.plan.kernels.data[0]->y < 400 ? k->y + 200 : k->y - 200,
+                           .turn = k->turn,
+                           .mirror = k->mirror,
+                           .lanes_in = k->shape.lanes_in,
+                           .lanes_out = k->shape.lanes_out,
+                           .split = k->shape.split};
+        plan_extent(k, &e.w, &e.h);
+        vec_push(&a, &earlier.kernels, e);
+    }
+    net_finish(&n);
+    net_mlp(&n, "wse2", 5, 96);
+    n.cx.options.earlier = &earlier;
+    expect_plan(&n);
+    unsigned stayed = 0;
+    for (size_t i = 0; i < n.plan.kernels.n && i < earlier.kernels.n; i++)
+        stayed += n.plan.kernels.data[i]->x == earlier.kernels.data[i].x &&
+                  n.plan.kernels.data[i]->y == earlier.kernels.data[i].y;
+    CU_ASSERT_TRUE(stayed + 1 >= earlier.kernels.n);
+    net_finish(&n);
+    arena_free(&a);
 }
 
 static void test_same_twice(void)
@@ -498,6 +571,8 @@ int main(void)
         {"chains", test_chain},
         {"residuals", test_residual},
         {"max_cores", test_max_cores},
+        {"constraints", test_constraints},
+        {"an earlier placement", test_earlier},
         {"same twice", test_same_twice},
         {"router, random places", test_router_random},
         {"infeasible", test_infeasible},
