@@ -346,7 +346,7 @@ static void test_congestion(void)
         Kernel *a = strip(&n, 2 + i % 2, 4 * i + 4, 2, 0), *b = strip(&n, 55, 4 * i + 4, 2, 0);
         stream(&n, a, b, 2, 10);
     }
-    CU_ASSERT_TRUE(routes(&n, 20, &r)); /* 20 rows, two streams a link: 40 lanes for 24 */
+    CU_ASSERT_TRUE(routes(&n, 20, &r));  /* 20 rows, two streams a link: 40 lanes for 24 */
     CU_ASSERT_FALSE(routes(&n, 12, &r)); /* one: 20 for 24 */
     CU_ASSERT_TRUE(r->failure.n_troubles > 0 && r->failure.n_streams > 0);
     net_finish(&n);
