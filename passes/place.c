@@ -12,7 +12,7 @@
 
 #include "passes/arrange.h"
 
-enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4, FILL = 1000 };
+enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4, MANY = 1000 };
 
 /* Chains stay together. */
 uint32_t plan_order(const Plan *plan, uint32_t *order)
@@ -104,7 +104,8 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
     uint32_t *room = NULL;
     bool good = false;
     *kept = 0;
-    for (unsigned t = 0; t < TRIES && !good; t++) {
+    unsigned tries = n > MANY ? 2 : TRIES; /* of many kernels some always stand badly */
+    for (unsigned t = 0; t < tries && !good; t++) {
         Arrange *g = arrange_create(&a, plan);
         if (room)
             g->room = room;
@@ -128,8 +129,9 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
             break;
         good = plan_routed(plan, limit, &failure->route);
         failure->routed = true;
-        if (!good && failure->route.stream < plan->streams.n)
-            room[failure->route.stream] += 1 + room[failure->route.stream] / 2;
+        for (uint32_t i = 0; !good && i < failure->route.n_troubles; i++)
+            room[failure->route.trouble[i].stream] +=
+                1 + room[failure->route.trouble[i].stream] / 2;
     }
     arena_free(&a);
     return good;
@@ -205,6 +207,14 @@ static bool given(const Plan *plan)
     return any;
 }
 
+static bool short_of_links(const RouteFailure *f)
+{
+    for (uint32_t i = 0; i < f->n_troubles; i++)
+        if (f->trouble[i].box.x1 >= f->trouble[i].box.x0 && f->trouble[i].side != SIDE_RAMP)
+            return true;
+    return false;
+}
+
 /* What does not pack is asked for with fewer cores. */
 bool pass_place(PassContext *cx)
 {
@@ -213,7 +223,7 @@ bool pass_place(PassContext *cx)
     uint64_t first = plan_cores(plan);
     bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
     bool good = place(cx, plan_link_limit(plan, 0), &failure);
-    if (contested && plan->kernels.n <= FILL && !cx->options.latency && !given(plan)) {
+    if (contested && plan->kernels.n <= MANY && !cx->options.latency && !given(plan)) {
         if (fill(cx, good ? plan_target(plan) : SIZE_NEVER))
             return true;
         if (sizing_fit(plan->sizing, first))
@@ -223,10 +233,14 @@ bool pass_place(PassContext *cx)
     if (good)
         return true;
     for (unsigned shrink = 0; shrink < SHRINKS; shrink++) {
-        failure.routed = false;
-        for (unsigned step = 0; step < 3 && (step == 0 || failure.routed); step++)
+        /* The first try has been made. Links may carry more where they are in the way. */
+        for (unsigned step = shrink == 0 ? 1 : 0; step < 3; step++) {
+            if (step > 0 && !(failure.routed && short_of_links(&failure.route)))
+                break;
+            failure.routed = false;
             if (place(cx, plan_link_limit(plan, step), &failure))
                 return true;
+        }
         if (!sizing_fit(plan->sizing, plan_cores(plan) * (failure.routed ? 9 : 8) / 10))
             break;
         sizing_apply(plan->sizing);
