@@ -75,6 +75,12 @@ static PackEdge *find_edges(const Arrange *g, Arena *a)
     return edges;
 }
 
+static void show_progress(void *self, const PackProgress *p)
+{
+    fprintf(self, "placement: %.1f s, score %.1f, no score is below %.1f\n", p->seconds, p->score,
+            p->bound);
+}
+
 bool place_by_engine(const PassContext *cx, Arrange *g)
 {
     Plan *plan = g->plan;
@@ -109,8 +115,12 @@ bool place_by_engine(const PassContext *cx, Arrange *g)
                      .wire = 1e-3};
     PackOptions o = {.seed = cx->options.seed,
                      .seconds = cx->options.time_limit,
-                     .effort = cx->options.effort ? cx->options.effort : STEPS,
-                     .threads = cx->options.threads};
+                     .effort = cx->options.effort           ? cx->options.effort
+                               : cx->options.time_limit > 0 ? 0
+                                                            : STEPS,
+                     .threads = cx->options.threads,
+                     .progress = cx->options.progress ? show_progress : NULL,
+                     .progress_self = cx->options.progress};
     PackResult r;
     pack_place(&a, &p, &o, &r);
     for (uint32_t i = 0; r.status == PACK_PLACED && i < g->n; i++) {

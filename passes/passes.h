@@ -22,6 +22,7 @@ typedef struct PassContext {
         uint32_t threads;   /* 0 is 1; the plan does not depend on it */
         double time_limit;  /* seconds of the engine, 0: by effort */
         uint64_t effort;    /* millions of steps of the engine, 0: the default */
+        FILE *progress;     /* of the engine; NULL: none */
         const Constraints *constraints;  /* NULL: none */
         const EarlierPlacement *earlier; /* --from-placement; NULL: none */
         const Defects *defects;          /* of the wafer; NULL: none */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "backend/kernels/kernel.h"
 #include "backend/native/native.h"
@@ -59,6 +60,12 @@ static const char *options_text(Arena *a, const DriverOptions *o)
     if (o->objective)
         text_printf(&t, " --objective=%s", o->objective);
     text_printf(&t, " --slack=%g", o->slack);
+    if (o->seed)
+        text_printf(&t, " --seed=%llu", (unsigned long long)o->seed);
+    if (o->effort)
+        text_printf(&t, " --effort=%llu", (unsigned long long)o->effort);
+    if (o->time_limit > 0)
+        text_printf(&t, " --time-limit=%g", o->time_limit);
     if (o->constraints)
         text_printf(&t, " --constraints=%s", base_name(o->constraints));
     if (o->from_placement)
@@ -252,6 +259,10 @@ static bool compile(Arena *a, Diag *d, const DriverOptions *o, const char *model
                     .slack = o->slack,
                     .latency = latency,
                     .seed = o->seed,
+                    .threads = o->threads > UINT32_MAX ? UINT32_MAX : (uint32_t)o->threads,
+                    .time_limit = o->time_limit,
+                    .effort = o->effort,
+                    .progress = !o->quiet && isatty(STDERR_FILENO) ? stderr : NULL,
                     .curve = o->report.n > 0 || o->estimate},
     };
     if (!read_wishes(a, d, o, &cx))
