@@ -10,7 +10,7 @@ for layers in 8 16; do
         --report "$scratch/full.json"
     awk -v layers=$layers '
         /^"cores":/ { gsub(/[^0-9 ]/, ""); share = $1 / (750 * 994); cycles = $2 }
-        /"shapes":/ { sub(/.*"shapes": /, ""); shapes = $0 + 0 }
+        /^"bounds":/ { sub(/.*"shapes": /, ""); shapes = $0 + 0 }
         END {
             printf "%d layers: %d cycles a sample, bound %d, %.1f %% of the cores\n", layers, cycles, shapes,
                 100 * share
