@@ -195,7 +195,8 @@ static uint64_t sweep_column(Router *r, int32_t x, Box box, int32_t *row)
         vec_push(r->arena, &index->events, (y0 << 32) + BEGINS + (int64_t)i);
         vec_push(r->arena, &index->events, ((y1 + 1) << 32) + (int64_t)i);
     }
-    qsort(index->events.data, index->events.n, sizeof(int64_t), by_place);
+    if (index->events.n > 0)
+        qsort(index->events.data, index->events.n, sizeof(int64_t), by_place);
     uint64_t sum = 0, most = 0;
     for (size_t i = 0; i < index->events.n; i++) {
         int64_t e = index->events.data[i];

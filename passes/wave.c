@@ -326,7 +326,8 @@ static uint32_t find_waves(Sizing *z, Layout *l, const uint32_t *order, RowOf *r
             vec_push(z->arena, list, w);
         }
     }
-    qsort(list->data, list->n, sizeof *list->data, by_time);
+    if (list->n > 0)
+        qsort(list->data, list->n, sizeof *list->data, by_time);
     return (uint32_t)list->n;
 }
 
