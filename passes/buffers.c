@@ -17,6 +17,8 @@
 
 #include "passes/planner.h"
 
+enum { BURST = 4 };
+
 typedef struct Way {
     bool reaches;
     uint64_t messages; /* results of the kernel needed for the first message at the join */
@@ -140,19 +142,33 @@ static bool widen(const Walk *w, const Kernel *join, uint32_t input, const Kerne
     return true;
 }
 
-/* Room for the skew of a kernel's chain in the stream that feeds it. */
-static void widen_chain(const Plan *plan, Kernel *k, uint64_t target)
+/* As many more messages in the stream that feeds a kernel as there is memory for. */
+static void widen_input(const Plan *plan, Kernel *k, const Protocol *in, uint64_t more)
 {
-    Protocol in[KERNEL_MAX_INPUTS];
-    input_protocols(plan, k, in);
-    uint64_t skew = kernel_skew(k, in, plan->machine, 0);
-    uint64_t bytes = 4ull * protocol_words(&in[0]);
-    uint64_t more = divide_up(skew * protocol_messages(&in[0]), target);
+    uint64_t bytes = 4ull * protocol_words(in);
     uint32_t sram = plan->machine->sram_bytes;
     uint64_t room = k->shape.bytes < sram ? (sram - k->shape.bytes) / bytes : 0;
     more = more < room ? more : room;
     plan->streams.data[k->in[0]]->slots += (uint32_t)more;
     k->shape.bytes += (uint32_t)(more * bytes);
+}
+
+/* Room for the skew of a kernel's chain. */
+static void widen_chain(const Plan *plan, Kernel *k, uint64_t target)
+{
+    Protocol in[KERNEL_MAX_INPUTS];
+    input_protocols(plan, k, in);
+    uint64_t skew = kernel_skew(k, in, plan->machine, 0);
+    widen_input(plan, k, in, divide_up(skew * protocol_messages(&in[0]), target));
+}
+
+/* The messages of a sample come at no steady pace: a pool sends one for two or more that it
+ * takes. With some more in hand nobody waits for that (LeNet: 1.5 % fewer cycles). */
+static void widen_bursts(const Plan *plan, Kernel *k)
+{
+    const Stream *s = plan->streams.data[k->in[0]];
+    if (s->from != PLAN_HOST && protocol_messages(&s->protocol) > 1)
+        widen_input(plan, k, &s->protocol, BURST);
 }
 
 /* A fork that the join has two ways from: the shorter one must hold what the longer one
@@ -230,6 +246,9 @@ bool pass_buffers(PassContext *cx)
     for (size_t j = 0; j < n && w.target > 0; j++)
         if (plan->kernels.data[j]->n_in > 1)
             good = join_forks(&w, plan->kernels.data[j]) && good;
+    for (size_t j = 0; j < n && good; j++) /* last: what has to be comes first */
+        if (plan->kernels.data[j]->n_in > 0)
+            widen_bursts(plan, plan->kernels.data[j]);
     arena_free(&a);
     return good;
 }
