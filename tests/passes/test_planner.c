@@ -388,7 +388,8 @@ static void test_residual(void)
         /* Two convolutions hold back two rows each: the way around must hold them. */
         const Kernel *join = n.plan.kernels.data[2];
         CU_ASSERT_TRUE(n.plan.streams.data[join->in[1]]->slots >= 2 + 4);
-        CU_ASSERT_EQUAL(n.plan.streams.data[join->in[0]]->slots, 2);
+        /* The long way has room for bursts only. */
+        CU_ASSERT_EQUAL(n.plan.streams.data[join->in[0]]->slots, 2 + 4);
         net_finish(&n);
     }
 }
