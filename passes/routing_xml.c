@@ -6,54 +6,44 @@
  * they hold for whatever plan is shown. A link may carry what the slowest kernel lets through
  * in its time. Cost: what is near every piece of a stream. */
 #include <inttypes.h>
-#include <libxml/xmlwriter.h>
 #include <stdlib.h>
 
 #include "ir/support/io.h"
 #include "passes/routing.h"
+#include "passes/xml_write.h"
 
 enum { FULLEST = 32 };
 
 static const char *const sides[] = {"N", "E", "S", "W"};
 
-static void attribute(xmlTextWriter *w, const char *name, const char *value)
-{
-    xmlTextWriterWriteAttribute(w, (const xmlChar *)name, (const xmlChar *)value);
-}
-
-static void number(xmlTextWriter *w, const char *name, uint64_t value)
-{
-    xmlTextWriterWriteFormatAttribute(w, (const xmlChar *)name, "%" PRIu64, value);
-}
-
 static void box(xmlTextWriter *w, Box b)
 {
-    number(w, "x", (uint64_t)b.x0);
-    number(w, "y", (uint64_t)b.y0);
-    number(w, "w", (uint64_t)(b.x1 - b.x0) + 1);
-    number(w, "h", (uint64_t)(b.y1 - b.y0) + 1);
+    xml_put_number(w, "x", (uint64_t)b.x0);
+    xml_put_number(w, "y", (uint64_t)b.y0);
+    xml_put_number(w, "w", (uint64_t)(b.x1 - b.x0) + 1);
+    xml_put_number(w, "h", (uint64_t)(b.y1 - b.y0) + 1);
 }
 
 static void write_stream(xmlTextWriter *w, Arena *a, Router *r, const Stream *s)
 {
     xmlTextWriterStartElement(w, (const xmlChar *)"stream");
-    number(w, "id", s->id);
-    attribute(w, "name", xml_safe(a, s->name));
+    xml_put_number(w, "id", s->id);
+    xml_put(w, "name", xml_safe(a, s->name));
     if (s->from != PLAN_HOST)
-        number(w, "from", (uint64_t)s->from);
+        xml_put_number(w, "from", (uint64_t)s->from);
     if (s->to != PLAN_HOST)
-        number(w, "to", (uint64_t)s->to);
+        xml_put_number(w, "to", (uint64_t)s->to);
     if (s->trunk)
-        number(w, "trunk", s->trunk->id);
-    number(w, "color", s->color);
-    number(w, "lanes", s->protocol.lanes);
-    number(w, "segments", s->n_segments);
-    number(w, "hops", stream_hops(s));
-    number(w, "words", stream_words(s));
+        xml_put_number(w, "trunk", s->trunk->id);
+    xml_put_number(w, "color", s->color);
+    xml_put_number(w, "lanes", s->protocol.lanes);
+    xml_put_number(w, "segments", s->n_segments);
+    xml_put_number(w, "hops", stream_hops(s));
+    xml_put_number(w, "words", stream_words(s));
     const PieceVec *pieces = router_pieces(r, s);
     for (size_t i = 0; i < pieces->n; i++) {
         xmlTextWriterStartElement(w, (const xmlChar *)"piece");
-        attribute(w, "side", sides[pieces->data[i].side]);
+        xml_put(w, "side", sides[pieces->data[i].side]);
         box(w, pieces->data[i].box);
         xmlTextWriterEndElement(w);
     }
@@ -94,19 +84,19 @@ static unsigned fullest(Router *r, Full *list)
 static void write_link(xmlTextWriter *w, Router *r, const Full *f, uint64_t capacity)
 {
     xmlTextWriterStartElement(w, (const xmlChar *)"link");
-    number(w, "x", (uint64_t)f->at.x0);
-    number(w, "y", (uint64_t)f->at.y0);
-    attribute(w, "side", sides[f->side]);
-    number(w, "demand", f->words);
-    number(w, "capacity", capacity);
+    xml_put_number(w, "x", (uint64_t)f->at.x0);
+    xml_put_number(w, "y", (uint64_t)f->at.y0);
+    xml_put(w, "side", sides[f->side]);
+    xml_put_number(w, "demand", f->words);
+    xml_put_number(w, "capacity", capacity);
     Meet m = meet_begin(r, f->at);
     for (const Taken *t; (t = meet_next(&m)) != NULL;) {
         if (t->side != f->side || t->words == 0)
             continue;
         xmlTextWriterStartElement(w, (const xmlChar *)"user");
         if (t->stream >= 0)
-            number(w, "stream", (uint64_t)t->stream);
-        number(w, "words", t->words);
+            xml_put_number(w, "stream", (uint64_t)t->stream);
+        xml_put_number(w, "words", t->words);
         xmlTextWriterEndElement(w);
     }
     xmlTextWriterEndElement(w);
@@ -130,29 +120,14 @@ static void write_all(xmlTextWriter *w, Arena *a, const Plan *p)
 bool routing_xml_write(Diag *d, const Plan *p, const char *path)
 {
     Arena a = {0};
-    xmlBuffer *buffer = xmlBufferCreate();
-    xmlTextWriter *w = buffer ? xmlNewTextWriterMemory(buffer, 0) : NULL;
-    if (!w) {
-        xmlBufferFree(buffer);
-        return diag_internal(d, (Span){0, 0, 0}, "libxml2 has no writer");
+    XmlFile f;
+    if (!xml_file_begin(&f, d, &a, "routing", p)) {
+        arena_free(&a);
+        return false;
     }
-    xmlTextWriterSetIndent(w, 1);
-    xmlTextWriterSetIndentString(w, (const xmlChar *)"  ");
-    xmlTextWriterStartDocument(w, NULL, "UTF-8", NULL);
-    xmlTextWriterStartElement(w, (const xmlChar *)"routing");
-    attribute(w, "model", xml_safe(&a, p->graph->name));
-    attribute(w, "machine", p->machine->name);
-    number(w, "width", p->machine->width);
-    number(w, "height", p->machine->height);
-    number(w, "colors", p->machine->colors - p->machine->reserved_colors);
-    write_all(w, &a, p);
-    bool good = xmlTextWriterEndDocument(w) >= 0;
-    xmlFreeTextWriter(w); /* flushes into the buffer */
-    if (good)
-        good = io_write(d, path, xmlBufferContent(buffer), (size_t)xmlBufferLength(buffer));
-    else
-        diag_internal(d, (Span){0, 0, 0}, "the routing could not be written as XML");
-    xmlBufferFree(buffer);
+    xml_put_number(f.w, "colors", p->machine->colors - p->machine->reserved_colors);
+    write_all(f.w, &a, p);
+    bool good = xml_file_end(&f, d, "routing", path);
     arena_free(&a);
     return good;
 }
