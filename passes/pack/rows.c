@@ -11,16 +11,6 @@
 
 enum { MAX_ROWS = 24 };
 
-static int32_t join(State *t, int32_t *unused, int32_t a, int32_t b, bool stacked)
-{
-    if (a < 0)
-        return b;
-    int32_t v = (*unused)++;
-    t->nodes[v] = (Node){.parent = -1, .child = {a, b}, .stacked = stacked, .align = 1};
-    t->nodes[a].parent = t->nodes[b].parent = v;
-    return v;
-}
-
 /* Nodes first .. first + count as a balanced tree. */
 static int32_t join_range(State *t, int32_t *unused, const int32_t *nodes, uint32_t count,
                           bool stacked)
@@ -29,19 +19,7 @@ static int32_t join_range(State *t, int32_t *unused, const int32_t *nodes, uint3
         return nodes[0];
     int32_t a = join_range(t, unused, nodes, count / 2, stacked);
     int32_t b = join_range(t, unused, nodes + count / 2, count - count / 2, stacked);
-    return join(t, unused, a, b, stacked);
-}
-
-/* Kernels of the order from `first` on side by side, as a balanced tree. */
-static int32_t join_order(const Search *s, State *t, int32_t *unused, uint32_t first,
-                          uint32_t count, bool backwards)
-{
-    if (count == 1)
-        return (int32_t)s->order[first];
-    uint32_t low = count / 2;
-    int32_t a = join_order(s, t, unused, first, low, backwards);
-    int32_t b = join_order(s, t, unused, first + low, count - low, backwards);
-    return join(t, unused, backwards ? b : a, backwards ? a : b, false);
+    return tree_join(t, unused, a, b, stacked);
 }
 
 /* Two rows over each other of least width for kernels begin .. end. */
@@ -106,7 +84,7 @@ static int32_t build_row(const Search *s, State *t, const Curve *curves, Row row
         t->nodes[k].w = leaf->turned ? leaf->h : leaf->w;
         t->nodes[k].h = leaf->turned ? leaf->w : leaf->h;
     }
-    return join_order(s, t, unused, row.begin, count, backwards);
+    return tree_join_kernels(t, unused, s->order + row.begin, count, false, backwards);
 }
 
 void rows_build(const Search *s, State *t, const Curve *curves, const Row *rows, uint32_t n_rows,
@@ -182,7 +160,7 @@ static int32_t build_pair(Rows *q, const Curve *curves, uint32_t begin, uint32_t
     Row high = {pair.split, end, q->s->problem->h - pair.h, false};
     int32_t a = build_row(q->s, q->state, curves, low, backwards, unused);
     int32_t b = build_row(q->s, q->state, curves, high, !backwards, unused);
-    return join(q->state, unused, a, b, true);
+    return tree_join(q->state, unused, a, b, true);
 }
 
 /* One row in the middle, over the whole height, where kernels are narrowest and wires shortest,
@@ -345,7 +323,8 @@ static void build_uniform(Rows *q, const Uniform *u)
     }
     uint32_t level = search_level(q->s, u->time);
     if (level + 1 < LEVEL_COUNT)
-        finish(q, join_order(q->s, q->state, &unused, 0, q->n, false), level + 1, 1);
+        finish(q, tree_join_kernels(q->state, &unused, q->s->order, q->n, false, false), level + 1,
+               1);
 }
 
 /* No adapters at all: for every signature all times from the longest that may still pay down to

@@ -138,6 +138,11 @@ bool class_find(const Class *c, const uint32_t *in, uint32_t *family);
 /* tree.c */
 typedef struct Curves Curves; /* curves of a tree's nodes at a level */
 Curves *curves_create(Arena *a, const Search *s);
+/* Two nodes beside each other or stacked; inner nodes are taken from *unused on. */
+int32_t tree_join(State *t, int32_t *unused, int32_t a, int32_t b, bool stacked);
+/* Kernels as a balanced tree. */
+int32_t tree_join_kernels(State *t, int32_t *unused, const uint32_t *kernels, uint32_t count,
+                          bool stacked, bool backwards);
 void tree_size_all(State *t);
 void tree_measure(const Search *s, State *t); /* positions, wire, adapters, score, cost */
 /* The same, or false as soon as it is clear that the cost is not below `most`. */

@@ -98,26 +98,6 @@ static uint32_t find_cuts(const Strips *q, const int32_t *side, Cut *cuts)
     return n_cuts;
 }
 
-static int32_t join(State *t, int32_t *unused, int32_t a, int32_t b, bool stacked)
-{
-    int32_t v = (*unused)++;
-    t->nodes[v] = (Node){.parent = -1, .child = {a, b}, .stacked = stacked, .align = 1};
-    t->nodes[a].parent = t->nodes[b].parent = v;
-    return v;
-}
-
-/* Kernels begin .. end of the order as a balanced tree. */
-static int32_t join_run(const Strips *q, int32_t *unused, uint32_t begin, uint32_t end,
-                        bool stacked, bool backwards)
-{
-    if (end - begin == 1)
-        return (int32_t)q->order[begin];
-    uint32_t mid = begin + (end - begin) / 2;
-    int32_t a = join_run(q, unused, begin, mid, stacked, backwards);
-    int32_t b = join_run(q, unused, mid, end, stacked, backwards);
-    return join(q->state, unused, backwards ? b : a, backwards ? a : b, stacked);
-}
-
 static bool is_stack(bool first_stacked, unsigned strip)
 {
     return first_stacked != (strip % 2 == 1);
@@ -153,13 +133,14 @@ static double build(Strips *q, const Leaf *leaves, uint32_t level, const Cut *c,
             t->nodes[k].w = leaf->turned ? leaf->h : leaf->w;
             t->nodes[k].h = leaf->turned ? leaf->w : leaf->h;
         }
-        part[i] =
-            join_run(q, &unused, begin, c->end[i], is_stack(stacked, i), flips >> (2 * i) & 1);
+        part[i] = tree_join_kernels(t, &unused, q->order + begin, c->end[i] - begin,
+                                    is_stack(stacked, i), flips >> (2 * i) & 1);
     }
     int32_t root = part[strips - 1];
     for (unsigned i = strips - 1; i-- > 0;) {
         bool far = flips >> (2 * i + 1) & 1;
-        root = join(t, &unused, far ? root : part[i], far ? part[i] : root, is_stack(stacked, i));
+        root =
+            tree_join(t, &unused, far ? root : part[i], far ? part[i] : root, is_stack(stacked, i));
     }
     t->root = root;
     t->nodes[root].parent = -1;

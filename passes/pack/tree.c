@@ -43,6 +43,25 @@ bool leaf_set(const Search *s, State *t, uint32_t kernel, uint32_t family, bool 
     return true;
 }
 
+int32_t tree_join(State *t, int32_t *unused, int32_t a, int32_t b, bool stacked)
+{
+    int32_t v = (*unused)++;
+    t->nodes[v] = (Node){.parent = -1, .child = {a, b}, .stacked = stacked, .align = 1};
+    t->nodes[a].parent = t->nodes[b].parent = v;
+    return v;
+}
+
+int32_t tree_join_kernels(State *t, int32_t *unused, const uint32_t *kernels, uint32_t count,
+                          bool stacked, bool backwards)
+{
+    if (count == 1)
+        return (int32_t)kernels[0];
+    uint32_t low = count / 2;
+    int32_t a = tree_join_kernels(t, unused, kernels, low, stacked, backwards);
+    int32_t b = tree_join_kernels(t, unused, kernels + low, count - low, stacked, backwards);
+    return tree_join(t, unused, backwards ? b : a, backwards ? a : b, stacked);
+}
+
 static int32_t larger(int32_t a, int32_t b)
 {
     return a > b ? a : b;
