@@ -158,7 +158,7 @@ typedef struct Plan {
     VEC(Kernel *) kernels;
     VEC(Stream *) streams;
     VEC(KeepOut) keepouts;
-    bool sends_given;       /* programs are there: trunks stay as they are */
+    bool programs_given;    /* shapes, mirrors and trunks stay as they are */
     const Defects *defects; /* of the wafer; NULL: a perfect one */
     const char *why;        /* one line: what limits the plan */
     VEC(SizePoint) curve;   /* what other numbers of cores would give, if asked for */

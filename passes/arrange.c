@@ -25,8 +25,13 @@ Arrange *arrange_create(Arena *a, Plan *plan)
     g->fixed = arena_array(a, bool, g->n);
     g->lines = arena_array(a, KernelLines, g->n);
     g->room = arena_array(a, uint32_t, plan->streams.n);
+    g->tests = arena_array(a, uint32_t, plan->streams.n);
     for (size_t i = 0; i < plan->streams.n; i++)
         g->room[i] = plan->streams.data[i]->protocol.lanes;
+    if (plan->programs_given)
+        g->mirror = arena_array(a, bool, g->n);
+    for (uint32_t i = 0; g->mirror && i < g->n; i++)
+        g->mirror[i] = plan->kernels.data[i]->mirror;
     g->bins_x = (m->width + SQUARE - 1) / SQUARE;
     g->bins_y = (m->height + SQUARE - 1) / SQUARE;
     g->bins = arena_alloc(a, (size_t)g->bins_x * g->bins_y, sizeof *g->bins, alignof(IdVec));
@@ -127,6 +132,50 @@ uint64_t arrange_cost(Arrange *g, const Kernel *k)
     return cost;
 }
 
+/* Is there a way between the ends of a stream as they stand, if nothing else is on the fabric but
+ * what is dead. Once there was none too often it is not looked for: others must move. */
+static bool has_way(Arrange *g, const Stream *s)
+{
+    if (s->trunk || g->tests[s->id] == 0)
+        return true;
+    if (g->tests[s->id] == 1)
+        return false;
+    Arena a = {0};
+    Stream trial = *s;
+    Router *r = router_create(&a, g->plan, UINT64_MAX / 4);
+    uint32_t hops;
+    bool found = false;
+    if (s->from != PLAN_HOST)
+        router_add_kernel(r, g->plan->kernels.data[s->from]);
+    if (s->to != PLAN_HOST)
+        router_add_kernel(r, g->plan->kernels.data[s->to]);
+    for (unsigned effort = 0; effort <= 1 && !found; effort++)
+        found = router_add_stream(r, &trial, effort, &hops);
+    g->tests[s->id] -= !found;
+    arena_free(&a);
+    return found;
+}
+
+/* What the estimate does not see of streams that once had no way. */
+static uint64_t tested_cost(Arrange *g, const Kernel *k)
+{
+    uint64_t cost = 0;
+    for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
+        const Stream *s = stream_at(g, k, i);
+        if (end_placed(g, i < k->n_in ? s->from : s->to) && !has_way(g, s))
+            cost += ARRANGE_BAD * 64;
+    }
+    return cost;
+}
+
+bool arrange_tested(Arrange *g)
+{
+    for (size_t i = 0; i < g->plan->streams.n; i++)
+        if (!has_way(g, g->plan->streams.data[i]))
+            return false;
+    return true;
+}
+
 uint64_t arrange_total(Arrange *g)
 {
     uint64_t cost = 0;
@@ -144,9 +193,15 @@ typedef struct Best {
     bool mirror;
 } Best;
 
+/* What programs there are know which way a kernel is mirrored, but not how it is turned. */
+static bool mirror_allowed(const Arrange *g, const Kernel *k)
+{
+    return !g->mirror || g->mirror[k->id] == k->mirror;
+}
+
 static void try_at(Arrange *g, Kernel *k, int32_t x, int32_t y, Best *best)
 {
-    if (x < 0 || y < 0)
+    if (x < 0 || y < 0 || !mirror_allowed(g, k))
         return;
     k->x = (uint32_t)x;
     k->y = (uint32_t)y;
@@ -155,6 +210,9 @@ static void try_at(Arrange *g, Kernel *k, int32_t x, int32_t y, Best *best)
         return;
     uint64_t cost = arrange_cost(g, k);
     if ((best->found && cost >= best->cost) || !arrange_free(g, k))
+        return;
+    cost += tested_cost(g, k);
+    if (best->found && cost >= best->cost)
         return;
     *best = (Best){true, cost, k->x, k->y, k->turn, k->mirror};
 }
@@ -447,8 +505,16 @@ uint32_t arrange_keep(Arrange *g, const PassContext *cx, unsigned ring)
     const EarlierKernel **was = arena_array(g->arena, const EarlierKernel *, g->n);
     uint32_t count = 0;
     for (uint32_t i = 0; i < g->n; i++) {
-        was[i] = plan_earlier(cx, plan->kernels.data[i]);
-        loose[i] = !was[i] || !plan_same_shape(was[i], &plan->kernels.data[i]->shape);
+        Kernel *k = plan->kernels.data[i];
+        was[i] = plan_earlier(cx, k);
+        loose[i] = !was[i] || !plan_same_shape(was[i], &k->shape);
+        if (loose[i] || g->placed[i])
+            continue;
+        k->x = was[i]->x;
+        k->y = was[i]->y;
+        k->turn = was[i]->turn;
+        k->mirror = was[i]->mirror;
+        loose[i] = !arrange_free(g, k);
     }
     for (unsigned r = 0; r < ring; r++) {
         memcpy(next, loose, g->n * sizeof *next);
@@ -463,13 +529,7 @@ uint32_t arrange_keep(Arrange *g, const PassContext *cx, unsigned ring)
     }
     for (uint32_t i = 0; i < g->n; i++) {
         Kernel *k = plan->kernels.data[i];
-        if (loose[i] || g->placed[i])
-            continue;
-        k->x = was[i]->x;
-        k->y = was[i]->y;
-        k->turn = was[i]->turn;
-        k->mirror = was[i]->mirror;
-        if (!arrange_free(g, k))
+        if (loose[i] || g->placed[i] || !arrange_free(g, k))
             continue;
         arrange_put(g, k);
         g->fixed[i] = true;
@@ -508,7 +568,9 @@ void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rou
             Kernel *k = g->plan->kernels.data[order[round % 2 ? n - 1 - i : i]];
             if (g->fixed[k->id])
                 continue;
-            Best now = {true, arrange_cost(g, k), k->x, k->y, k->turn, k->mirror}, best = now;
+            Best now = {true,     arrange_cost(g, k) + tested_cost(g, k), k->x, k->y, k->turn,
+                        k->mirror};
+            Best best = now;
             arrange_take(g, k);
             if (k->pin)
                 at_pin(g, k, &best);
@@ -528,14 +590,16 @@ void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rou
 /* One round of a kernel's turns and mirrors that keep its region. */
 static bool orient_one(Arrange *g, Kernel *k)
 {
-    Best best = {true, arrange_cost(g, k), k->x, k->y, k->turn, k->mirror};
+    Best best = {true, arrange_cost(g, k) + tested_cost(g, k), k->x, k->y, k->turn, k->mirror};
     uint64_t before = best.cost;
     uint32_t first = k->turn % 2;
     for (unsigned o = 0; o < 4; o++) {
         k->turn = first + 2 * (o / 2);
         k->mirror = o % 2;
         uint64_t cost = arrange_cost(g, k);
-        if (cost < best.cost)
+        if (cost < best.cost && mirror_allowed(g, k))
+            cost += tested_cost(g, k);
+        if (cost < best.cost && mirror_allowed(g, k))
             best = (Best){true, cost, k->x, k->y, k->turn, k->mirror};
     }
     stand(k, &best);
@@ -568,7 +632,7 @@ void arrange_orient(Arrange *g, const uint32_t *order, uint32_t n)
                         cost[k->id][o] += stream_estimate(g, out);
                     c += out->to == PLAN_HOST ? stream_estimate(g, out) : 0;
                 }
-                if (c < best) {
+                if (c < best && mirror_allowed(g, k)) {
                     best = c;
                     pick[k->id][p] = (uint8_t)o;
                 }

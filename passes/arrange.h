@@ -30,9 +30,12 @@ typedef struct Arrange {
     uint32_t n;
     bool *placed, *fixed; /* by kernel; what is fixed is not moved */
     KernelLines *lines;
-    uint32_t *room; /* by stream: tracks wanted where it turns; more than its lanes are to be
-                       left free in any case */
-    IdVec *bins;    /* kernels by parts of the fabric */
+    bool *mirror;    /* by kernel, as its programs are made; NULL: there are none yet */
+    uint32_t *room;  /* by stream: tracks wanted where it turns; more than its lanes are to be
+                        left free in any case */
+    uint32_t *tests; /* by stream: so often may the router say that its ends as they stand have no
+                        way; 0: it is not asked */
+    IdVec *bins;     /* kernels by parts of the fabric */
     uint32_t bins_x, bins_y;
     uint64_t work; /* candidates looked at */
 } Arrange;
@@ -69,6 +72,8 @@ bool arrange_pins(Arrange *g, const Kernel **one);
  * had, but for those within `ring` streams of one that is not; they are fixed. How many. */
 uint32_t arrange_keep(Arrange *g, const PassContext *cx, unsigned ring);
 bool arrange_insert(Arrange *g, const uint32_t *order, uint32_t n);
+/* Have all streams a way that the router was asked about. */
+bool arrange_tested(Arrange *g);
 /* Moves kernels while that makes streams shorter, at most so many rounds. */
 void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rounds);
 /* Only turns and mirrors, for kernels whose regions stay. */

@@ -128,7 +128,7 @@ bool place_by_engine(const PassContext *cx, Arrange *g)
         k->x = (uint32_t)r.places[i].x;
         k->y = (uint32_t)r.places[i].y;
         k->turn = r.places[i].turned;
-        k->mirror = false;
+        k->mirror = k->mirror && plan->programs_given;
         arrange_put(g, k);
     }
     arena_free(&a);

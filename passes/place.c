@@ -12,7 +12,7 @@
 
 #include "passes/arrange.h"
 
-enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4, MANY = 1000 };
+enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4, MANY = 1000, TESTED = 400, TESTS = 400 };
 
 /* Chains stay together. */
 uint32_t plan_order(const Plan *plan, uint32_t *order)
@@ -102,14 +102,18 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
     Plan *plan = cx->plan;
     uint32_t *order = arena_array(&a, uint32_t, plan->kernels.n), n = plan_order(plan, order);
     uint32_t *room = NULL;
+    uint32_t *tests = NULL;
     bool good = false;
     *kept = 0;
     unsigned tries = n > MANY ? 2 : TRIES; /* of many kernels some always stand badly */
     for (unsigned t = 0; t < tries && !good; t++) {
         Arrange *g = arrange_create(&a, plan);
-        if (room)
+        if (room) {
             g->room = room;
+            g->tests = tests;
+        }
         room = g->room;
+        tests = g->tests;
         const Kernel *pinned = NULL;
         if (!arrange_pins(g, &pinned)) {
             failure->pinned = pinned;
@@ -125,13 +129,18 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
             (wanted || !inserted || arrange_total(g) >= ARRANGE_BAD) &&
             use_engine(cx, &a, inserted ? g : NULL, order, n))
             inserted = true;
-        if (!inserted)
+        if (!inserted || (ring < RINGS && !arrange_tested(g)))
             break;
         good = plan_routed(plan, limit, &failure->route);
         failure->routed = true;
-        for (uint32_t i = 0; !good && i < failure->route.n_troubles; i++)
-            room[failure->route.trouble[i].stream] +=
-                1 + room[failure->route.trouble[i].stream] / 2;
+        for (uint32_t i = 0; !good && i < failure->route.n_troubles; i++) {
+            const RouteTrouble *what = &failure->route.trouble[i];
+            bool no_way = what->box.x1 < what->box.x0 && n <= TESTED;
+            if (!no_way || tests[what->stream])
+                room[what->stream] += 1 + room[what->stream] / 2;
+            if (no_way)
+                tests[what->stream] = TESTS;
+        }
     }
     arena_free(&a);
     return good;
@@ -198,10 +207,10 @@ static bool fill(PassContext *cx, uint64_t below)
     return good;
 }
 
-/* Are there pins, areas or keep-outs that rows know nothing of. */
+/* Are there pins, areas, keep-outs or programs that rows know nothing of. */
 static bool given(const Plan *plan)
 {
-    bool any = plan->keepouts.n > 0;
+    bool any = plan->keepouts.n > 0 || plan->programs_given;
     for (size_t i = 0; i < plan->kernels.n; i++)
         any = any || plan->kernels.data[i]->pin || plan->kernels.data[i]->area;
     return any;
@@ -241,7 +250,8 @@ bool pass_place(PassContext *cx)
             if (place(cx, plan_link_limit(plan, step), &failure))
                 return true;
         }
-        if (!sizing_fit(plan->sizing, plan_cores(plan) * (failure.routed ? 9 : 8) / 10))
+        if (plan->programs_given ||
+            !sizing_fit(plan->sizing, plan_cores(plan) * (failure.routed ? 9 : 8) / 10))
             break;
         sizing_apply(plan->sizing);
     }

@@ -284,7 +284,7 @@ bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router)
     Arena scratch = {0};
     Negotiation g = {.n = (uint32_t)plan->streams.n, .share = FIRST_PRICE};
     Router *r = *router = g.r = router_create(a, plan, limit);
-    if (!plan->sends_given)
+    if (!plan->programs_given)
         route_forget_trunks(plan);
     for (size_t i = 0; i < plan->kernels.n; i++)
         router_add_kernel(r, plan->kernels.data[i]);
@@ -295,7 +295,7 @@ bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router)
     if (g.n)
         qsort(g.order, g.n, sizeof(Stream *), by_need);
     bool good = negotiate(&g) || route_small(r, &r->failure.proved);
-    if (good && !plan->sends_given)
+    if (good && !plan->programs_given)
         route_trunks(r);
     arena_free(&scratch);
     return good;
@@ -391,7 +391,8 @@ bool pass_route(PassContext *cx)
     for (unsigned step = 0; step < 3; step++) {
         if (!plan_route(cx->plan, cx->arena, plan_link_limit(cx->plan, step), &r))
             continue;
-        size_senders(cx);
+        if (!cx->plan->programs_given)
+            size_senders(cx);
         Box where = {0};
         Side side = SIDE_N;
         uint64_t peak = router_peak(r, &where, &side), target = plan_target(cx->plan);

@@ -167,7 +167,7 @@ bool kernels_replan(Arena *a, Diag *d, const Image *image, Plan *plan)
 {
     uint32_t file = diag_add_source(d, image->source_name, image->source, image->source_len);
     uint32_t n_streams = 0;
-    *plan = (Plan){.arena = a, .machine = &image->machine, .sends_given = true};
+    *plan = (Plan){.arena = a, .machine = &image->machine, .programs_given = true};
     for (uint32_t i = 0; i < image->n_kernels; i++) {
         Kernel *k = arena_new(a, Kernel);
         k->id = i;

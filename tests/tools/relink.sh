@@ -43,13 +43,16 @@ relink model.wse spares
 grep -q "all cores that the image uses are there$" spares.txt || fail "spares: kernels moved"
 
 # A hole in the middle of the largest kernel: it moves, others do not need to.
-set -- $(place model.wse conv2)
-cat >hole.xml <<XML
+hole() { # IMAGE NAME
+    set -- $(place "$1" conv2) "$2"
+    cat >"$5.xml" <<XML
 <defects>
   <hole x="$(($1 + $3 / 2 - 3))" y="$(($2 + $4 / 2 - 1))" w="7" h="3"/>
   <core x="60" y="60"/>
 </defects>
 XML
+}
+hole model.wse hole
 relink model.wse hole
 grep -q "^  conv2 from" hole.txt || fail "hole: conv2 did not move"
 [ "$(grep -c " from " hole.txt)" -le 2 ] || fail "hole: more moved than had to"
@@ -61,9 +64,10 @@ relink model.wse edge
     $3 < 6 && $4 < 40 { bad = 1 } END { exit bad }' || fail "edge: a kernel stands in the hole"
 
 # Moved on from there; the same bytes again.
-relink edge.wse hole
-"$bin/wsec" --relink edge.wse --defects=hole.xml -o again.wse >/dev/null
-cmp hole.wse again.wse
+hole edge.wse later
+relink edge.wse later
+"$bin/wsec" --relink edge.wse --defects=later.xml -o again.wse >/dev/null
+cmp later.wse again.wse
 
 # Nearly all is gone.
 echo '<defects><hole x="0" y="0" w="88" h="62"/></defects>' >gone.xml
