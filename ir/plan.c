@@ -167,7 +167,7 @@ static void print_stream(Text *t, const Stream *s)
         return; /* not routed yet */
     text_printf(t, "  color %u", s->color);
     if (s->trunk)
-        text_printf(t, ", goes on from stream %u", s->trunk->id);
+        text_printf(t, ", %s stream %u", s->forks ? "forks from" : "goes on from", s->trunk->id);
     if (s->port_y != NULL) {
         text_printf(t, ", port %c ", side[s->port_side]);
         print_lanes(t, s->port_y, p->lanes);

@@ -111,14 +111,17 @@ typedef struct Stream {
     Protocol protocol;
     uint32_t slots; /* ring capacity c at every receiver, in messages; >= 1 */
     /* routing */
-    struct Stream *trunk; /* not NULL: of the same source; this one goes on from the far side
-                             of that one's consumer, which passes the lanes on straight. One
-                             color, one send, one queue; at most one stream a trunk */
+    struct Stream *trunk; /* not NULL: of the same source, and what this one is a branch of: one
+                             color, one send, one queue. It goes on from the far side of that
+                             one's consumer, which passes the lanes on straight (at most one
+                             stream a trunk), */
+    bool forks;           /* or leaves that one's own way, each lane at a router of that lane */
     uint32_t color;
     bool color_fixed;            /* color was given and stays: programs and data name it */
     Side port_side;              /* host streams: W or E */
     uint32_t *port_y;            /* host streams: by lane, row of the port */
-    uint32_t *start_x, *start_y; /* by lane: the core (or edge router at a port) it leaves */
+    uint32_t *start_x, *start_y; /* by lane: the core (or edge router at a port, or router of
+                                    the trunk where it forks) it leaves */
     BundleSegment *segments;     /* from the start up to the last router before the
                                     consumer's region (from there the kernel distributes the
                                     lane itself), or up to the edge router of the port. Empty
@@ -128,16 +131,22 @@ typedef struct Stream {
     uint32_t n_segments;
 } Stream;
 
-/* The kernel whose region a stream's own way begins at. */
+/* The kernel whose region a stream's own way begins at; of one that forks: the sender. */
 static inline int32_t stream_source(const Stream *s)
 {
-    return s->trunk ? s->trunk->to : s->from;
+    return s->trunk && !s->forks ? s->trunk->to : s->from;
+}
+
+/* Does its own way begin at a host port? */
+static inline bool stream_enters(const Stream *s)
+{
+    return s->from == PLAN_HOST && !s->trunk;
 }
 
 /* Does it enter or leave the fabric by ports of its own? */
 static inline bool stream_has_ports(const Stream *s)
 {
-    return (s->from == PLAN_HOST && !s->trunk) || s->to == PLAN_HOST;
+    return stream_enters(s) || s->to == PLAN_HOST;
 }
 
 typedef struct SizePoint {

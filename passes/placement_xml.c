@@ -66,7 +66,7 @@ static void write_stream(xmlTextWriter *w, Arena *a, const Stream *s)
         xml_put_number(w, "to", (uint64_t)s->to);
     xml_put_number(w, "lanes", lanes);
     if (s->trunk)
-        xml_put_number(w, "trunk", s->trunk->id);
+        xml_put_number(w, s->forks ? "forks" : "trunk", s->trunk->id);
     xml_put_number(w, "color", s->color);
     xml_put_number(w, "messages", protocol_messages(&s->protocol));
     xml_put_number(w, "words", protocol_words(&s->protocol));

@@ -7,8 +7,9 @@
  * all, the price of sharing doubles, and the streams there are ripped up and routed anew, a
  * bounded number of rounds. Between the rounds colors are given anew to the ways as they are
  * (route_colors.c), so that no way has to move for a color's sake alone. Ways are bundles in
- * closed form; where those do not do, lanes go one by one (route_maze.c). Small cases that
- * stay open are decided by trying everything (route_small.c).
+ * closed form; where those do not do, lanes go one by one (route_maze.c). What is open then is
+ * tried once more with streams of one source in trees where there are ways for them
+ * (route_trunks.c); small cases that stay open are decided by trying everything (route_small.c).
  *
  * Most plans are done after the first round, with nothing shared. */
 #include <inttypes.h>
@@ -61,8 +62,14 @@ uint64_t plan_target(const Plan *plan)
 bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost)
 {
     Price p;
+    *cost = 0;
+    if (router_lies(r, s)) /* with one that forks from it */
+        return true;
+    if (s->forks && !router_add_stream(r, s->trunk, effort, cost))
+        return false;
     r->failure = (RouteFailure){.stream = s->id};
-    if (!route_ways(r, s, effort, PRICE_NEVER, PRICE_NEVER, &p))
+    if (!(s->forks ? route_maze(r, s, PRICE_NEVER, PRICE_NEVER, &p)
+                   : route_ways(r, s, effort, PRICE_NEVER, PRICE_NEVER, &p)))
         return false;
     *cost = (uint32_t)p.hops;
     router_take_stream(r, s);
@@ -79,6 +86,34 @@ static int by_need(const void *a, const void *b)
     if (hp && p->protocol.lanes != q->protocol.lanes)
         return p->protocol.lanes > q->protocol.lanes ? -1 : 1;
     return p->id < q->id ? -1 : p->id > q->id;
+}
+
+/* The cheapest of lanes one by one: of a stream that forks, from all that lies of its tree. */
+static bool choose_lanes(Negotiation *g, const Stream *s, uint64_t below, Stream *chosen)
+{
+    Router *r = g->r;
+    Stream *t;
+    Price p;
+    Stream try = *s;
+    if (!s->forks) {
+        if (!route_maze(r, &try, g->share, below, &p))
+            return false;
+        *chosen = try;
+        return true;
+    }
+    bool found = false;
+    for (uint32_t i = 0; (t = route_tree(r->plan, stream_root(s), &i)) != NULL;) {
+        if (!router_lies(r, t) || !stream_before(t, s))
+            continue;
+        try = *s;
+        try.trunk = t;
+        if (!route_maze(r, &try, g->share, below, &p))
+            continue;
+        below = p.hops + p.share;
+        *chosen = try;
+        found = true;
+    }
+    return found;
 }
 
 /* More turns and tracks, then lane by lane, only while something is shared, and at first only
@@ -102,22 +137,73 @@ static void choose(Negotiation *g, Stream *s)
             found = true;
         }
     }
-    if (!g->hopeless && (!found || (best.share > 0 && few))) {
-        Stream try = *s;
-        Price p;
-        if (route_maze(r, &try, g->share, found ? best.hops + best.share : PRICE_NEVER, &p)) {
-            chosen = try;
-            found = true;
-        }
-    }
-    /* What the others do cannot be in the way of everything: only ports may come free. */
-    g->hopeless = g->hopeless || (!found && !r->failure.no_ports);
+    if (!g->hopeless && (!found || (best.share > 0 && few)))
+        found = choose_lanes(g, s, found ? best.hops + best.share : PRICE_NEVER, &chosen) || found;
+    /* What the others do cannot be in the way of everything: only ports may come free, and the
+     * trunk may go elsewhere. */
+    g->hopeless = g->hopeless || (!found && !r->failure.no_ports && !s->forks);
     if (!found) {
         g->without_ports = r->failure.no_ports ? s : g->without_ports;
         return;
     }
     *s = chosen;
     router_take_stream(r, s);
+}
+
+static void rip_up(Negotiation *g, Stream *s)
+{
+    Stream *f;
+    router_release(g->r, s);
+    for (uint32_t i = 0; (f = route_forks(g->r->plan, s, &i)) != NULL;)
+        rip_up(g, f);
+}
+
+/* A way that leaves the doors of those open that are to fork from its tree. */
+static void choose_root(Negotiation *g, Stream *s)
+{
+    Router *r = g->r;
+    const Stream *f;
+    Arena scratch = {0};
+    SlotVec doors = {0};
+    Box own = route_door(r, s);
+    for (uint32_t i = 0; (f = route_tree(r->plan, stream_root(s), &i)) != NULL;) {
+        Box door = route_door(r, f);
+        if (f == s || !f->forks || router_lies(r, f) || door.x1 < door.x0 || box_meet(door, own))
+            continue;
+        uint32_t slot = router_take(r, (Taken){door, UINT32_MAX, SIDE_RAMP, 0, -1, 0});
+        vec_push(&scratch, &doors, slot);
+    }
+    choose(g, s);
+    for (size_t i = 0; i < doors.n; i++)
+        router_drop(r, doors.data[i]);
+    arena_free(&scratch);
+}
+
+/* A stream and what forks from it: sinks join the tree one after the other. */
+static void choose_tree(Negotiation *g, Stream *s)
+{
+    Stream *f;
+    rip_up(g, s);
+    choose_root(g, s);
+    for (uint32_t i = 0; (f = route_tree(g->r->plan, stream_root(s), &i)) != NULL;)
+        if (f->forks && f != s && !router_lies(g->r, f))
+            choose_root(g, f);
+}
+
+/* A bound in work, not time: the same plan everywhere. */
+static bool worked_enough(const Negotiation *g)
+{
+    return g->r->failure.ways > WAYS + (uint64_t)WAYS_A_STREAM * g->n;
+}
+
+static void reroute(Negotiation *g)
+{
+    g->without_ports = NULL;
+    for (uint32_t i = 0; i < g->n; i++) {
+        Stream *s = g->order[i];
+        if (g->troubled[s->id] && !worked_enough(g) && !(g->round == 0 && router_lies(g->r, s)))
+            choose_tree(g, s);
+    }
 }
 
 /* ---- what is over-used ---- */
@@ -201,11 +287,13 @@ static uint32_t find_troubles(Negotiation *g, Arena *a, WantedVec *wanted)
     r->failure.n_troubles = 0;
     for (uint32_t i = 0; i < g->n; i++) {
         Stream *s = g->order[i];
-        g->troubled[s->id] = r->index->of_stream[s->id].n == 0;
+        g->troubled[s->id] = !router_lies(r, s);
         if (g->troubled[s->id])
             note_trouble(&r->failure, (RouteTrouble){s->id, {0, 0, -1, -1}, SIDE_RAMP, 0, 0});
         else
             stream_troubles(g, a, s, wanted);
+        for (const Stream *t = s; g->troubled[s->id] && t->forks; t = t->trunk)
+            g->troubled[t->trunk->id] = true; /* it may lie in the way of what forks from it */
         if (g->troubled[s->id] && n++ == 0)
             r->failure.stream = s->id;
     }
@@ -225,30 +313,13 @@ static void rouse_neighbors(Negotiation *g, const WantedVec *wanted)
     }
 }
 
-/* A bound in work, not time: the same plan everywhere. */
-static bool worked_enough(const Negotiation *g)
-{
-    return g->r->failure.ways > WAYS + (uint64_t)WAYS_A_STREAM * g->n;
-}
-
-static void reroute(Negotiation *g)
-{
-    g->without_ports = NULL;
-    for (uint32_t i = 0; i < g->n; i++) {
-        Stream *s = g->order[i];
-        if (!g->troubled[s->id] || worked_enough(g))
-            continue;
-        router_release(g->r, s);
-        choose(g, s);
-    }
-}
-
 static bool negotiate(Negotiation *g)
 {
     Router *r = g->r;
     Arena a = {0};
     uint32_t least = UINT32_MAX, stale = 0;
     bool good = false;
+    g->share = FIRST_PRICE;
     memset(g->troubled, true, g->n * sizeof *g->troubled);
     for (g->round = 0; g->round < ROUNDS && !good && stale < STALE_ROUNDS; g->round++) {
         reroute(g);
@@ -282,7 +353,7 @@ static bool negotiate(Negotiation *g)
 bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router)
 {
     Arena scratch = {0};
-    Negotiation g = {.n = (uint32_t)plan->streams.n, .share = FIRST_PRICE};
+    Negotiation g = {.n = (uint32_t)plan->streams.n};
     Router *r = *router = g.r = router_create(a, plan, limit);
     if (!plan->programs_given)
         route_forget_trunks(plan);
@@ -294,7 +365,12 @@ bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router)
         g.order[i] = plan->streams.data[i];
     if (g.n)
         qsort(g.order, g.n, sizeof(Stream *), by_need);
-    bool good = negotiate(&g) || route_small(r, &r->failure.proved);
+    bool good = negotiate(&g);
+    if (!good && !plan->programs_given && !g.hopeless && route_trunks(r))
+        good = negotiate(&g); /* trees need less than a way for each */
+    if (!good && !plan->programs_given)
+        route_forget_trunks(plan);
+    good = good || route_small(r, &r->failure.proved);
     if (good && !plan->programs_given)
         route_trunks(r);
     arena_free(&scratch);

@@ -74,7 +74,8 @@ static bool give(Coloring *c, Stream *s, uint32_t color)
         alone = alone && !(c->done[o] && c->r->plan->streams.data[o]->color == color);
         c->mask[o] &= ~(1u << color);
     }
-    for (Stream *b = s; b; b = route_branch(c->r->plan, b))
+    Stream *b;
+    for (uint32_t i = 0; (b = route_tree(c->r->plan, s, &i)) != NULL;)
         router_recolor(c->r, b, color);
     return alone;
 }

@@ -120,12 +120,12 @@ const Taken *meet_next(Meet *m)
     return NULL;
 }
 
-void router_take(Router *r, Taken t)
+uint32_t router_take(Router *r, Taken t)
 {
     RouteIndex *index = r->index;
     uint32_t slot;
     if (t.box.x1 < t.box.x0 || t.box.y1 < t.box.y0)
-        return;
+        return UINT32_MAX;
     if (index->free.n) {
         slot = index->free.data[--index->free.n];
         r->taken.data[slot] = t;
@@ -139,6 +139,7 @@ void router_take(Router *r, Taken t)
             vec_push(r->arena, &index->bucket[y * index->nx + x], slot);
     if (t.stream >= 0)
         vec_push(r->arena, &index->of_stream[t.stream], slot);
+    return slot;
 }
 
 static void unlink_slot(Router *r, uint32_t slot)
@@ -157,8 +158,8 @@ static void unlink_slot(Router *r, uint32_t slot)
     }
 }
 
-/* Gives a slot back; what is left of it meets nothing. */
-static void drop(Router *r, uint32_t slot)
+/* What is left of it meets nothing. */
+void router_drop(Router *r, uint32_t slot)
 {
     unlink_slot(r, slot);
     r->taken.data[slot] = (Taken){{0, 0, -1, -1}, 0, SIDE_RAMP, 0, -1, 0};
@@ -169,7 +170,7 @@ void router_forget(Router *r)
 {
     for (uint32_t i = 0; i < r->taken.n; i++)
         if (r->taken.data[i].history)
-            drop(r, i);
+            router_drop(r, i);
 }
 
 /* ---- loads ---- */
@@ -404,14 +405,43 @@ uint32_t stream_hops(const Stream *s)
     return most;
 }
 
+void route_lane_routers(const Stream *s, uint32_t lane, Arena *a, SeedVec *all)
+{
+    Seed at = {(int32_t)s->start_x[lane], (int32_t)s->start_y[lane], side_opposite(s->port_side)};
+    if (stream_enters(s) && s->n_segments > 0)
+        vec_push(a, all, at);
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        at.in = s->segments[i].side;
+        int32_t *v = side_horizontal(at.in) ? &at.x : &at.y, to = (int32_t)s->segments[i].to[lane];
+        while (*v != to) {
+            *v += side_forward(at.in);
+            vec_push(a, all, at);
+        }
+    }
+}
+
+static bool at_start(const Stream *s, uint32_t lane, int32_t x, int32_t y)
+{
+    return x == (int32_t)s->start_x[lane] && y == (int32_t)s->start_y[lane];
+}
+
+/* The router where a lane forks, if it leaves it by segment i. */
+static bool fork_run(const Stream *s, uint32_t i, uint32_t lane, int32_t x, int32_t y)
+{
+    Side d = s->segments[i].side;
+    return s->forks && at_start(s, lane, x, y) &&
+           (i + 1 == s->n_segments ||
+            (int32_t)s->segments[i].to[lane] != (side_horizontal(d) ? x : y));
+}
+
 /* Routers that a lane at (x, y) leaves by the side of segment i, until its end. */
 static Box lane_run(const Stream *s, uint32_t i, uint32_t lane, int32_t x, int32_t y)
 {
     Side d = s->segments[i].side;
     int32_t to = (int32_t)s->segments[i].to[lane];
     int32_t from = side_horizontal(d) ? x : y, f = side_forward(d);
-    if (i == 0 && stream_source(s) != PLAN_HOST)
-        from += f; /* the core that sends belongs to the edge */
+    if (s->forks ? at_start(s, lane, x, y) : i == 0 && !stream_enters(s))
+        from += f; /* the core that sends belongs to the edge, where it forks to the trunk */
     if (i + 1 < s->n_segments)
         to -= f; /* the corner is left by the next side */
     if (f * (to - from) < 0)
@@ -432,6 +462,10 @@ static void segment_pieces(Router *r, const Stream *s, uint32_t i, uint32_t most
         for (uint32_t l = 0; l < lanes; l++) {
             Box b = lane_run(s, i, l, index->x[l], index->y[l]);
             in_group = l % group ? in_group : 0;
+            if (!coarse && fork_run(s, i, l, index->x[l], index->y[l])) {
+                Box at = {index->x[l], index->y[l], index->x[l], index->y[l]};
+                vec_push(r->arena, &index->forks, ((Piece){at, s->segments[i].side, true}));
+            }
             if (b.x1 < b.x0)
                 continue;
             Piece *last = index->pieces.n > first ? &index->pieces.data[index->pieces.n - 1] : NULL;
@@ -440,7 +474,7 @@ static void segment_pieces(Router *r, const Stream *s, uint32_t i, uint32_t most
                 last->box = all;
             } else {
                 cells = 0;
-                vec_push(r->arena, &index->pieces, ((Piece){b, s->segments[i].side}));
+                vec_push(r->arena, &index->pieces, ((Piece){b, s->segments[i].side, false}));
             }
             cells += area(b);
             in_group++;
@@ -457,7 +491,7 @@ const PieceVec *router_pieces(Router *r, const Stream *s)
     uint32_t lanes = s->protocol.lanes;
     /* Lanes that were routed one by one wind as they like: no box holds several. */
     uint32_t most = s->n_segments > MAX_TURNS + 1 ? UINT32_MAX : MAX_STEPS;
-    index->pieces.n = 0;
+    index->pieces.n = index->forks.n = 0;
     for (uint32_t l = 0; l < lanes; l++) {
         index->x[l] = (int32_t)s->start_x[l];
         index->y[l] = (int32_t)s->start_y[l];
@@ -468,6 +502,8 @@ const PieceVec *router_pieces(Router *r, const Stream *s)
         for (uint32_t l = 0; l < lanes; l++)
             v[l] = (int32_t)s->segments[i].to[l];
     }
+    for (size_t i = 0; i < index->forks.n; i++)
+        vec_push(r->arena, &index->pieces, index->forks.data[i]);
     return &index->pieces;
 }
 
@@ -478,8 +514,10 @@ void router_take_stream(Router *r, const Stream *s)
     for (size_t i = 0; i < pieces->n; i++) {
         t.box = pieces->data[i].box;
         t.side = pieces->data[i].side;
+        t.colors = pieces->data[i].fork ? 0 : 1u << s->color;
         router_take(r, t);
     }
+    t.colors = 1u << s->color;
     if (s->from != PLAN_HOST && !s->trunk) {
         t.box = router_out_edge(r, s);
         t.side = router_edge(r, r->plan->kernels.data[s->from], -1)->travel;
@@ -507,7 +545,7 @@ void router_release(Router *r, const Stream *s)
     SlotVec *slots = &r->index->of_stream[s->id];
     size_t kept = 0;
     for (size_t i = 0; i < slots->n; i++)
-        drop(r, slots->data[i]);
+        router_drop(r, slots->data[i]);
     slots->n = 0;
     for (size_t i = 0; i < r->ports.n && s->port_y; i++) {
         PortUse use = r->ports.data[i];
@@ -525,5 +563,6 @@ void router_recolor(Router *r, Stream *s, uint32_t color)
     const SlotVec *slots = &r->index->of_stream[s->id];
     s->color = color;
     for (size_t i = 0; i < slots->n; i++)
-        r->taken.data[slots->data[i]].colors = 1u << color;
+        if (r->taken.data[slots->data[i]].colors) /* not where it forks */
+            r->taken.data[slots->data[i]].colors = 1u << color;
 }

@@ -3,7 +3,8 @@
  *
  * All lanes of a stream have one color, so their ways have no router in common; the order
  * of lanes matters at the ends only. For one color after the other, those with the fewest
- * conflicts first: every lane takes its cheapest way through a window around the ends (A*:
+ * conflicts first: every lane takes its cheapest way through a window around the ends (of a lane
+ * that forks, from all routers of its trunk at once; A*:
  * Hart, Nilsson, Raphael 1968, over router and direction, with a charge for turns), at first
  * over other lanes, which grows dearer with every round, until no two meet (PathFinder
  * again, over routers); where that does not end, all lanes as far left as they can go. Places that
@@ -81,11 +82,20 @@ static bool open_window(Maze *m, int32_t margin)
         int32_t x0, y0, x1, y1;
         route_first_cell(m->paths.ends, l, &x0, &y0);
         route_last_cell(m->paths.ends, l, &x1, &y1);
+        if (e->seeds && e->seeds[l].n == 0)
+            return false;
+        for (size_t i = 0; e->seeds && i < e->seeds[l].n; i++) {
+            Seed at = e->seeds[l].data[i];
+            Box b = {at.x, at.y, at.x, at.y};
+            all = l || i ? box_join(all, b) : b;
+            x0 = at.x;
+            y0 = at.y;
+        }
         if (clip((Box){x0, y0, x0, y0}, fabric).x0 != x0 || x0 > fabric.x1 || y0 < 0 ||
             y0 > fabric.y1 || x1 < 0 || x1 > fabric.x1 || y1 < 0 || y1 > fabric.y1)
             return false;
         Box b = box_hull(x0, y0, x1, y1);
-        all = l ? box_join(all, b) : b;
+        all = l || e->seeds ? box_join(all, b) : b;
     }
     all = box_join(all, e->producer.x1 < e->producer.x0 ? all : e->producer);
     all = box_join(all, e->consumer.x1 < e->consumer.x0 ? all : e->consumer);
@@ -158,19 +168,24 @@ static void price_links(Maze *m, int32_t self, uint64_t words, uint64_t share)
     arena_free(&scratch);
 }
 
-static void price_color(Maze *m, uint32_t color, int32_t self, uint64_t share)
+static void price_color(Maze *m, uint32_t color, const Stream *s, uint64_t share)
 {
     size_t n = (size_t)m->w * (size_t)m->h;
     for (size_t i = 0; i < n; i++)
         m->cell[i] = m->hard[i] >> color & 1 ? BLOCKED : 0;
     memset(m->own, 0, n * sizeof *m->own);
     memset(m->dear, 0, n * sizeof *m->dear);
+    const Plan *plan = m->r->plan;
+    const Stream *root = s->trunk ? stream_root(s) : NULL;
     Meet near = meet_begin(m->r, m->window);
     for (const Taken *t; (t = meet_next(&near)) != NULL;) {
-        if (!(t->colors >> color & 1) || t->stream == self || (t->stream < 0 && !t->history))
+        /* A tree does not meet itself, whatever its color; a kernel's own are `hard`. */
+        bool own = t->stream >= 0 && root && stream_root(plan->streams.data[t->stream]) == root;
+        if (t->stream == (int32_t)s->id || (t->stream < 0 && !t->history) || !t->colors ||
+            (!own && !(t->colors >> color & 1)))
             continue;
         Box at = clip(t->box, m->window);
-        uint64_t more = t->history ? t->history : share;
+        uint64_t more = own ? BLOCKED : t->history ? t->history : share;
         for (int32_t y = at.y0; y <= at.y1; y++)
             for (int32_t x = at.x0; x <= at.x1; x++)
                 m->cell[cell_at(m, x, y)] = price_sum(m->cell[cell_at(m, x, y)], more);
@@ -247,19 +262,39 @@ static void keep_path(Maze *m, uint32_t lane, uint32_t state)
     m->paths.length[lane] = n;
 }
 
+/* Where the lane may begin: behind its core or port, or at all routers of its trunk. */
+static void begin_search(Maze *m, uint32_t lane, int32_t gx, int32_t gy)
+{
+    const Ends *e = m->paths.ends;
+    int32_t x, y;
+    m->heap.n = 0;
+    m->search++;
+    m->entered = 0;
+    if (!e->seeds) {
+        route_first_cell(e, lane, &x, &y);
+        enter(m, cell_at(m, x, y), e->ds, SIDE_RAMP, 1, gx, gy);
+        return;
+    }
+    for (size_t i = 0; i < e->seeds[lane].n; i++) {
+        Seed at = e->seeds[lane].data[i];
+        uint32_t state = 4 * cell_at(m, at.x, at.y) + at.in;
+        uint32_t left = (uint32_t)(abs(gx - at.x) + abs(gy - at.y));
+        m->stamp[state] = m->search;
+        m->cost[state] = 1;
+        m->came[state] = SIDE_RAMP;
+        heap_push(m, (Entry){((uint64_t)(1 + left) << 32) + m->entered++, state, 1});
+    }
+}
+
 /* The cheapest way of a lane, over other lanes at a price. States are a cell and the
  * direction in which it was entered. */
 static bool find_path(Maze *m, uint32_t lane)
 {
     const Ends *e = m->paths.ends;
     int32_t x, y, gx, gy;
-    route_first_cell(m->paths.ends, lane, &x, &y);
     route_last_cell(m->paths.ends, lane, &gx, &gy);
     uint32_t goal = cell_at(m, gx, gy);
-    m->heap.n = 0;
-    m->search++;
-    m->entered = 0;
-    enter(m, cell_at(m, x, y), e->ds, SIDE_RAMP, 1, gx, gy);
+    begin_search(m, lane, gx, gy);
     uint32_t best = UINT32_MAX, best_state = 0;
     while (m->heap.n && --*m->steps > 0) {
         Entry n = heap_pop(m);
@@ -495,7 +530,7 @@ static uint32_t *add_piece(const LanePaths *m, Arena *a, SegmentVec *all, Side s
 
 static void set_ends(Stream *s, const Ends *e, Arena *a)
 {
-    bool in = stream_source(s) == PLAN_HOST;
+    bool in = stream_enters(s);
     int32_t along = e->s_along + (in ? side_forward(e->ds) : 0);
     s->start_x = arena_array(a, uint32_t, e->n);
     s->start_y = arena_array(a, uint32_t, e->n);
@@ -520,16 +555,20 @@ void route_set_paths(const LanePaths *m, Arena *a, Stream *s)
     uint32_t *at = arena_array(&scratch, uint32_t, m->lanes);
     uint32_t *stop = arena_array(&scratch, uint32_t, m->lanes);
     SegmentVec all = {0};
-    bool host = stream_source(s) == PLAN_HOST;
+    bool given = stream_enters(s) || s->forks; /* the first router is the start itself */
     for (uint32_t l = 0; l < m->lanes; l++) {
         uint32_t n = m->length[l];
+        if (s->forks) {
+            s->start_x[l] = coordinate(m, SIDE_E, m->path[l][0]);
+            s->start_y[l] = coordinate(m, SIDE_S, m->path[l][0]);
+        }
         stop[l] = n;
         while (stop[l] > 1 && move_of(m, l, stop[l] - 1) == e->de)
             stop[l]--;
         /* A way that never turns is all first piece. */
         if (stop[l] == 1 && e->ds == e->de)
             stop[l] = n;
-        at[l] = host ? 1 : 0; /* a port's first router is the start itself */
+        at[l] = given ? 1 : 0;
     }
     Side side = e->ds;
     for (bool first = true; first || next_side(m, at, stop, &side); first = false) {
@@ -613,8 +652,8 @@ bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *pri
             uint32_t colors[MAX_COLORS_TRIED];
             unsigned n = order_colors(&m, s, &at_ends, colors);
             for (unsigned c = 0; c < n && steps > 0; c++) {
-                price_color(&m, colors[c], (int32_t)s->id, share);
-                if (!find_paths(&m) && (steps <= 0 || !leftmost_paths(&m)))
+                price_color(&m, colors[c], s, share);
+                if (!find_paths(&m) && (s->forks || steps <= 0 || !leftmost_paths(&m)))
                     continue;
                 Stream try = *s;
                 Price p;

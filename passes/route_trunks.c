@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/route_trunks.c - one stream to several kernels: multicast.
  *
- * Lanes of a bundle lie side by side. Were three of them to lead from one kernel to two others
- * as three trees of one color, with no router in common, contracting the three kernels to
- * points would draw K(3,3) in the plane; so bundles cannot fork on open ground. They can go
- * on: a kernel passes the lanes of an input on straight, out of its far side, while its cores
- * take what they need. So a tree is a stream, its trunk, and at most one other that goes on
- * from the trunk's consumer, and so on: one color, one send, one queue, and the words cross
- * the first way once.
+ * A tree has one color, one send and one queue, and its words cross what its branches have in
+ * common once. A branch begins in one of two ways. It goes on: a kernel passes the lanes of an
+ * input on straight, out of its far side, while its cores take what they need. Or it forks:
+ * each lane leaves the trunk's own way at a router of its own (route_maze.c), which sends words
+ * out by two sides.
  *
- * Done when all streams have ways of their own: each may be given up for one that goes on from
- * another stream of its source, if that is not much longer and nothing is shared. Cost: ways
- * times pairs of streams of one source. */
+ * All lanes of a stream have one color, so lanes of a tree have no router in common. Were three
+ * of them to lead from one kernel to two others on open ground, contracting the three kernels to
+ * points would draw K(3,3) in the plane; so only streams of up to two lanes fork. (Different
+ * streams do cross in a router, which takes one color across and another one down; for lanes
+ * of a bundle to do so would take a color for every two of them, at every core that they feed.) A
+ * fork out of the back of the sender is none either: lanes there are in the wrong order.
+ *
+ * Done when all streams have ways of their own: of those of a source, one after the other is
+ * given up for the shortest branch that there is, if that is not much longer and nothing is shared.
+ * So sinks join the tree so far, the nearest first, as in PathFinder and in Takahashi and
+ * Matsuyama's Steiner trees (Math. Japonica 24, 1980). Cost: ways times triples of streams of one
+ * source. */
 #include <string.h>
 
 #include "passes/routing.h"
 
-enum { DETOUR = 64 };
+enum { DETOUR = 64, MAX_FORKED = 2 };
 
 const Stream *stream_root(const Stream *s)
 {
@@ -36,16 +43,46 @@ static const uint32_t *siblings(const Plan *plan, const Stream *s, uint32_t *n)
     return plan->kernels.data[s->from]->out;
 }
 
-Stream *route_branch(const Plan *plan, const Stream *s)
+Stream *route_tree(const Plan *plan, const Stream *root, uint32_t *i)
+{
+    uint32_t n;
+    const uint32_t *ids = siblings(plan, root, &n);
+    while (*i < n) {
+        Stream *s = plan->streams.data[ids ? ids[*i] : *i];
+        ++*i;
+        if (stream_root(s)->id == root->id) /* root may be a copy that tries a way */
+            return s;
+    }
+    return NULL;
+}
+
+Stream *route_forks(const Plan *plan, const Stream *s, uint32_t *i)
 {
     uint32_t n;
     const uint32_t *ids = siblings(plan, s, &n);
-    for (uint32_t i = 0; i < n; i++) {
-        Stream *b = plan->streams.data[ids ? ids[i] : i];
-        if (b->trunk && b->trunk->id == s->id) /* s may be a copy that tries a way */
-            return b;
+    while (*i < n) {
+        Stream *f = plan->streams.data[ids ? ids[*i] : *i];
+        ++*i;
+        if (f->forks && f->trunk->id == s->id)
+            return f;
     }
     return NULL;
+}
+
+bool stream_before(const Stream *t, const Stream *s)
+{
+    while (t && t->id != s->id)
+        t = t->trunk;
+    return t == NULL;
+}
+
+static bool has_branch(const Plan *plan, const Stream *s, bool forks)
+{
+    const Stream *o, *root = stream_root(s);
+    for (uint32_t i = 0; (o = route_tree(plan, root, &i)) != NULL;)
+        if (o->trunk && o->trunk->id == s->id && o->forks == forks)
+            return true;
+    return false;
 }
 
 static bool same_protocol(const Protocol *a, const Protocol *b)
@@ -54,81 +91,115 @@ static bool same_protocol(const Protocol *a, const Protocol *b)
            a->features == b->features && a->lanes == b->lanes && a->segs == b->segs;
 }
 
-/* May s go on from where t ends? An adapter's lanes do not run straight through it. */
-static bool may_carry(const Plan *plan, const Stream *t, const Stream *s)
+/* May s be a branch of t? */
+static bool may_carry(const Plan *plan, const Stream *t, const Stream *s, bool forks)
 {
-    if (t == s || t->from != s->from || t->to == PLAN_HOST ||
-        !same_protocol(&t->protocol, &s->protocol) ||
+    if (t->from != s->from || !same_protocol(&t->protocol, &s->protocol) ||
         (s->from == PLAN_HOST && (t->tensor != s->tensor || t->node != s->node)))
         return false;
-    for (const Stream *u = t; u; u = u->trunk)
-        if (u == s)
-            return false;
-    return plan->kernels.data[t->to]->kind != KERNEL_ADAPTER && !route_branch(plan, t);
+    if (!stream_before(t, s))
+        return false;
+    if (forks)
+        return s->protocol.lanes <= MAX_FORKED && t->n_segments > 0;
+    return t->to != PLAN_HOST && !has_branch(plan, t, false);
 }
 
-/* Colors that a tree could have as it lies. */
-static uint32_t tree_colors(const Router *r, const Stream *root)
+/* Colors that a tree could have as it lies; none if it meets the other one. */
+static uint32_t tree_colors(const Router *r, const Stream *root, const Stream *other)
 {
-    uint32_t mask = router_usable_colors(r);
-    for (const Stream *s = root; s; s = route_branch(r->plan, s)) {
+    uint32_t mask = root->color_fixed ? 1u << root->color : router_usable_colors(r);
+    const Stream *s;
+    for (uint32_t k = 0; (s = route_tree(r->plan, root, &k)) != NULL;) {
         const SlotVec *slots = &r->index->of_stream[s->id];
         for (size_t i = 0; i < slots->n; i++) {
             Meet m = meet_begin(r, r->taken.data[slots->data[i]].box);
-            for (const Taken *t; (t = meet_next(&m)) != NULL;)
-                if (t->stream < 0 || stream_root(r->plan->streams.data[t->stream]) != root)
+            for (const Taken *t; (t = meet_next(&m)) != NULL;) {
+                const Stream *at =
+                    t->stream < 0 ? NULL : stream_root(r->plan->streams.data[t->stream]);
+                if (at == other && at)
+                    return 0;
+                if (at != root)
                     mask &= ~t->colors;
+            }
         }
     }
     return mask;
 }
 
-static void recolor_tree(Router *r, Stream *root, uint32_t color)
-{
-    for (Stream *s = root; s; s = route_branch(r->plan, s))
-        router_recolor(r, s, color);
-}
+/* A stream as a branch, and what its own way costs then. */
+typedef struct Branch {
+    Stream *s, way;
+    uint64_t cost;
+} Branch;
 
-/* s, whose own way has been given back, on from t, in a color that the whole tree can have. */
-static bool go_on(Router *r, Stream *s, Stream *t, uint64_t below)
+/* s, whose own way has been given back, as a branch of t, if it is better than what is known.
+ * What goes on from s does so then, too. */
+static void try_branch(Router *r, Stream *s, Stream *t, bool forks, Branch *best)
 {
-    Stream *root = t;
-    while (root->trunk)
-        root = root->trunk;
-    uint32_t now = 1u << root->color;
-    uint32_t mask = root->color_fixed ? now : tree_colors(r, root) | now;
-    Price p;
-    s->trunk = t;
-    r->index->tree_colors = mask;
-    bool good = route_ways(r, s, 0, PRICE_NEVER, below, &p);
+    uint64_t most = 2 * (uint64_t)stream_hops(s) + DETOUR;
+    most = best->s && best->cost < most ? best->cost : most;
+    Price p = {0};
+    Branch b = {.s = s, .way = *s};
+    b.way.trunk = t;
+    b.way.forks = forks;
+    bool found = false;
+    r->index->tree_colors = tree_colors(r, stream_root(t), s) & tree_colors(r, s, stream_root(t));
+    if (r->index->tree_colors == 0)
+        return;
+    if (forks)
+        found = route_maze(r, &b.way, PRICE_NEVER, most, &p);
+    for (unsigned effort = 0; effort < 2 && !found; effort++)
+        found = route_ways(r, &b.way, effort, PRICE_NEVER, most, &p);
     r->index->tree_colors = 0;
-    if (!good)
-        s->trunk = NULL;
-    else if (s->color != root->color)
-        recolor_tree(r, root, s->color);
-    return good;
+    if (!found)
+        return;
+    b.cost = p.hops;
+    *best = b;
 }
 
-static bool give_up(Router *r, Stream *s)
+/* The branch that one more of the streams of a source should be. */
+static bool find_branch(Router *r, const Stream *of, Branch *best)
 {
+    const Plan *plan = r->plan;
     uint32_t n;
-    const uint32_t *ids = siblings(r->plan, s, &n);
-    if (s->trunk || route_branch(r->plan, s) || s->color_fixed)
-        return false;
+    const uint32_t *ids = siblings(plan, of, &n);
+    *best = (Branch){0};
     for (uint32_t i = 0; i < n; i++) {
-        Stream *t = r->plan->streams.data[ids ? ids[i] : i];
-        if (!may_carry(r->plan, t, s))
+        Stream *s = plan->streams.data[ids ? ids[i] : i];
+        if (s->from != of->from || s->trunk || s->color_fixed || !router_lies(r, s) ||
+            has_branch(plan, s, true))
             continue;
-        Stream own = *s;
-        router_release(r, s);
-        if (go_on(r, s, t, 2 * (uint64_t)stream_hops(&own) + DETOUR)) {
-            router_take_stream(r, s);
-            return true;
+        bool lies = true;
+        for (uint32_t k = 0; k < n; k++) {
+            Stream *t = plan->streams.data[ids ? ids[k] : k];
+            for (unsigned forks = 0; forks < 2; forks++) {
+                if (t == s || !router_lies(r, t) || !may_carry(plan, t, s, forks != 0))
+                    continue;
+                if (lies)
+                    router_release(r, s);
+                lies = false;
+                try_branch(r, s, t, forks != 0, best);
+            }
         }
-        *s = own;
-        router_take_stream(r, s);
+        if (!lies)
+            router_take_stream(r, s);
     }
-    return false;
+    return best->s != NULL;
+}
+
+static bool grow_trees(Router *r, const Stream *of)
+{
+    bool grown = false;
+    for (Branch b; find_branch(r, of, &b);) {
+        Stream *member;
+        router_release(r, b.s);
+        *b.s = b.way;
+        router_take_stream(r, b.s);
+        for (uint32_t i = 0; (member = route_tree(r->plan, stream_root(b.s), &i)) != NULL;)
+            router_recolor(r, member, b.way.color);
+        grown = true;
+    }
+    return grown;
 }
 
 /* Those that are sent come first: the kernel's programs count them. */
@@ -147,22 +218,29 @@ static void order_outputs(const Plan *plan, Kernel *k)
 
 void route_forget_trunks(Plan *plan)
 {
-    for (size_t i = 0; i < plan->streams.n; i++)
+    for (size_t i = 0; i < plan->streams.n; i++) {
         plan->streams.data[i]->trunk = NULL;
+        plan->streams.data[i]->forks = false;
+    }
     for (size_t i = 0; i < plan->kernels.n; i++)
         plan->kernels.data[i]->n_branches = 0;
 }
 
-void route_trunks(Router *r)
+bool route_trunks(Router *r)
 {
     Plan *plan = r->plan;
+    bool grown = false;
     for (size_t i = 0; i < plan->kernels.n; i++) {
         Kernel *k = plan->kernels.data[i];
-        for (uint32_t o = 0; o < k->n_out && k->n_out > 1; o++)
-            give_up(r, plan->streams.data[k->out[o]]);
+        if (k->n_out > 1)
+            grown = grow_trees(r, plan->streams.data[k->out[0]]) || grown;
         order_outputs(plan, k);
     }
-    for (size_t i = 0; i < plan->streams.n; i++)
-        if (plan->streams.data[i]->from == PLAN_HOST)
-            give_up(r, plan->streams.data[i]);
+    for (size_t i = 0; i < plan->streams.n; i++) {
+        if (plan->streams.data[i]->from == PLAN_HOST) {
+            grown = grow_trees(r, plan->streams.data[i]) || grown;
+            break;
+        }
+    }
+    return grown;
 }

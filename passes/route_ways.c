@@ -143,7 +143,7 @@ static void meet_colors(const Router *r, Box box, Side side, uint64_t share, con
             add_price(history, t->history);
         } else if (t->history == 0 && t->stream < 0) {
             *hard |= t->colors;
-        } else if (t->stream >= 0 && t->stream != (int32_t)self->id && self->trunk &&
+        } else if (t->colors && t->stream >= 0 && t->stream != (int32_t)self->id && self->trunk &&
                    stream_root(r->plan->streams.data[t->stream]) == stream_root(self)) {
             *hard = UINT32_MAX; /* a tree does not meet itself, whatever its color */
         } else if (t->stream != (int32_t)self->id) {
@@ -158,14 +158,16 @@ void pricing_begin(Router *r, const Stream *s, uint64_t share, Pricing *p)
 {
     uint64_t words = stream_words(s), none = 0;
     *p = (Pricing){.words = words < r->limit ? words : r->limit, .colors = router_usable_colors(r)};
-    /* A tree has one color: that of what it goes on from, or of what goes on from it. */
-    const Stream *branch = route_branch(r->plan, s);
+    /* A tree has one color, that of what lies of it. */
+    const Stream *root = stream_root(s), *o;
     if (s->color_fixed)
         p->colors = 1u << s->color;
-    else if (s->trunk)
-        p->colors = r->index->tree_colors ? r->index->tree_colors : 1u << stream_root(s)->color;
-    else if (branch && r->index->of_stream[branch->id].n)
-        p->colors = 1u << branch->color;
+    else if (r->index->tree_colors)
+        p->colors = r->index->tree_colors;
+    else
+        for (uint32_t i = 0; (o = route_tree(r->plan, root, &i)) != NULL;)
+            if (o->id != s->id && r->index->of_stream[o->id].n)
+                p->colors = 1u << o->color;
     /* Alone on its links a stream is as fast as it can be, so the limit is enough for it. */
     meet_colors(r, router_out_edge(r, s), SIDE_RAMP, share, s, &p->hard, p->shared, &none);
     meet_colors(r, router_in_region(r, s), SIDE_RAMP, share, s, &p->hard, p->shared, &none);
@@ -181,7 +183,8 @@ bool pricing_of(Router *r, const Stream *s, const Pricing *at_ends, uint64_t sha
     r->failure.ways++;
     for (size_t i = 0; i < pieces->n; i++) {
         Piece p = pieces->data[i];
-        meet_colors(r, p.box, p.side, share, s, &hard, by_color, &links);
+        if (!p.fork)
+            meet_colors(r, p.box, p.side, share, s, &hard, by_color, &links);
         uint64_t stop = r->limit - at_ends->words;
         uint64_t load = router_most(r, p.box, p.side, (int32_t)s->id, stop, NULL);
         if (load > stop) {
@@ -474,7 +477,8 @@ bool route_kernel_ends(Router *r, Arena *a, const Stream *s, Ends *e)
     int32_t source = stream_source(s);
     const Kernel *from = source == PLAN_HOST ? NULL : r->plan->kernels.data[source];
     const Kernel *to = s->to == PLAN_HOST ? NULL : r->plan->kernels.data[s->to];
-    int which = s->trunk ? (int)s->trunk->to_input : -1;
+    bool passed = s->trunk && !s->forks;
+    int which = passed ? (int)s->trunk->to_input : -1;
     const FabricEdge *out = from ? router_edge(r, from, which) : NULL;
     const FabricEdge *in = to ? router_edge(r, to, (int)s->to_input) : NULL;
     uint32_t n = s->protocol.lanes;
@@ -494,7 +498,7 @@ bool route_kernel_ends(Router *r, Arena *a, const Stream *s, Ends *e)
         e->ds = out->travel;
         e->producer = plan_box(from);
         Box b = e->producer;
-        if (s->trunk) /* out by the far side */
+        if (passed) /* out by the far side */
             e->s_along = e->ds == SIDE_E   ? b.x1
                          : e->ds == SIDE_W ? b.x0
                          : e->ds == SIDE_S ? b.y1
@@ -506,7 +510,27 @@ bool route_kernel_ends(Router *r, Arena *a, const Stream *s, Ends *e)
         e->e_along -= side_forward(e->de);
         e->consumer = plan_box(to);
     }
+    if (s->forks && router_lies(r, s->trunk)) {
+        e->seeds = arena_array(a, SeedVec, n);
+        for (uint32_t l = 0; l < n; l++)
+            route_lane_routers(s->trunk, l, a, &e->seeds[l]);
+    }
     return good;
+}
+
+Box route_door(Router *r, const Stream *s)
+{
+    Arena a = {0};
+    Ends e;
+    Box door = {0, 0, -1, -1};
+    if (s->to != PLAN_HOST && route_kernel_ends(r, &a, s, &e)) {
+        int32_t x0, y0, x1, y1;
+        route_last_cell(&e, 0, &x0, &y0);
+        route_last_cell(&e, e.n - 1, &x1, &y1);
+        door = box_hull(x0, y0, x1, y1);
+    }
+    arena_free(&a);
+    return door;
 }
 
 void route_ends(Router *r, Arena *a, const Stream *s, EndsVec *all)
@@ -526,7 +550,7 @@ void route_ends(Router *r, Arena *a, const Stream *s, EndsVec *all)
 static void set_way(Stream *s, const Ends *e, const Way *w)
 {
     /* A port's edge router is one step in from where the port itself stands. */
-    bool in = stream_source(s) == PLAN_HOST;
+    bool in = stream_enters(s);
     int32_t along = e->s_along + (in ? side_forward(e->ds) : 0);
     for (uint32_t l = 0; l < e->n; l++) {
         s->start_x[l] = (uint32_t)(side_horizontal(e->ds) ? along : e->s_cross[l]);
@@ -556,6 +580,8 @@ static void make_room(Arena *a, Stream *s, unsigned segments)
 
 bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, uint64_t below, Price *price)
 {
+    if (s->forks) /* where is open: route_maze() */
+        return false;
     Arena scratch = {0};
     Search search = {.r = r, .scratch = &scratch, .below = below};
     EndsVec ends = {0};

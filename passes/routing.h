@@ -17,6 +17,7 @@ enum { BUCKET = 16, MAX_TURNS = 4, TURN_CHARGE = 2 };
 typedef struct Piece { /* a box of routers that a stream leaves by `side` */
     Box box;
     Side side; /* SIDE_RAMP: it ends there */
+    bool fork; /* routers of its trunk: they have its color already */
 } Piece;
 typedef VEC(Piece) PieceVec;
 
@@ -29,7 +30,7 @@ struct RouteIndex {
     SlotVec free;            /* slots */
     int32_t *port[2];        /* W, E: by row, the stream that has it, or -1 */
     VEC(const Taken *) near; /* scratch: what meets a box */
-    PieceVec pieces;         /* scratch */
+    PieceVec pieces, forks;  /* scratch */
     VEC(int64_t) events;     /* scratch */
     int32_t *x, *y;          /* scratch: where lanes are */
     uint32_t lanes;          /* room in x and y */
@@ -63,12 +64,17 @@ static inline int side_rightward(Side s) /* does the track's coordinate grow to 
     return s == SIDE_E || s == SIDE_N ? 1 : -1;
 }
 
-void router_take(Router *r, Taken t);
+uint32_t router_take(Router *r, Taken t); /* its slot, UINT32_MAX for an empty box */
+void router_drop(Router *r, uint32_t slot);
 /* Takes all that a stream uses as its fields say; router_release gives it back. */
 void router_take_stream(Router *r, const Stream *s);
 void router_release(Router *r, const Stream *s);
 void router_recolor(Router *r, Stream *s, uint32_t color);
-void router_forget(Router *r); /* the history */
+void router_forget(Router *r);                                   /* the history */
+static inline bool router_lies(const Router *r, const Stream *s) /* has it got a way */
+{
+    return r->index->of_stream[s->id].n > 0;
+}
 /* Routers along the way by the side they are left by. Few-piece bundles: staircases are cut
  * into at most MAX_STEPS boxes; others exactly. Valid until the next call. */
 const PieceVec *router_pieces(Router *r, const Stream *s);
@@ -102,6 +108,13 @@ void pricing_begin(Router *r, const Stream *s, uint64_t share, Pricing *p);
 bool pricing_of(Router *r, const Stream *s, const Pricing *at_ends, uint64_t share, uint64_t below,
                 Price *result);
 
+/* A router where a lane may begin that forks, and the travel into it. */
+typedef struct Seed {
+    int32_t x, y;
+    Side in;
+} Seed;
+typedef VEC(Seed) SeedVec;
+
 typedef struct Ends {
     uint32_t n;
     Side ds, de;
@@ -110,11 +123,17 @@ typedef struct Ends {
     int32_t *s_cross, *e_cross; /* by lane */
     Box producer, consumer;     /* not to be passed over; empty for the host */
     int32_t width, height;
+    SeedVec *seeds; /* of a stream that forks, by lane; then the start above does not count */
 } Ends;
 typedef VEC(Ends) EndsVec;
 
+/* All routers of a lane's own way, from its start or behind it up to the last one. */
+void route_lane_routers(const Stream *s, uint32_t lane, Arena *a, SeedVec *all);
+
 /* The ends in kernels; those at the host are left open. False if they do not agree. */
 bool route_kernel_ends(Router *r, Arena *a, const Stream *s, Ends *e);
+/* The last routers before the consumer; empty for the host. */
+Box route_door(Router *r, const Stream *s);
 /* The host's end of a stream that enters (in) or leaves the fabric by those rows. */
 void route_set_port(Ends *e, bool in, Side side, int32_t *rows);
 /* All pairs of ends a stream may have: one, or one a choice of ports. */
@@ -125,7 +144,8 @@ void route_ends(Router *r, Arena *a, const Stream *s, EndsVec *all);
 bool route_ways(Router *r, Stream *s, unsigned effort, uint64_t share, uint64_t below,
                 Price *price);
 /* Lanes that go each their own way: the cells of a window, from the first router behind the
- * core or port that sends to the last one before the kernel or port that receives. */
+ * core or port that sends (or the router where the lane forks) to the last one before the kernel
+ * or port that receives. */
 typedef struct LanePaths {
     const Ends *ends;
     uint32_t lanes;
@@ -142,11 +162,17 @@ bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *pri
 
 /* ---- route_colors.c, route_trunks.c, route_small.c ---- */
 
-/* The stream of a tree that its source sends, and whether s is a trunk of another one. */
+/* The stream of a tree that its source sends. */
 const Stream *stream_root(const Stream *s);
-Stream *route_branch(const Plan *plan, const Stream *s);
-/* Lets streams of one source go on from one another's consumers where there are ways. */
-void route_trunks(Router *r);
+/* Stream *i or later of those of the source of s whose tree is that of `root`; *i is left
+ * behind it. NULL: no more. */
+Stream *route_tree(const Plan *plan, const Stream *root, uint32_t *i);
+/* The same for streams that fork from s. */
+Stream *route_forks(const Plan *plan, const Stream *s, uint32_t *i);
+/* Is t no branch of s, so that s could be one of t? */
+bool stream_before(const Stream *t, const Stream *s);
+/* Makes trees of streams of one source where there are ways; is there any? */
+bool route_trunks(Router *r);
 void route_forget_trunks(Plan *plan);
 
 /* Colors for all ways as they are; false if some stream shares its color with another one. */

@@ -34,7 +34,7 @@ static void write_stream(xmlTextWriter *w, Arena *a, Router *r, const Stream *s)
     if (s->to != PLAN_HOST)
         xml_put_number(w, "to", (uint64_t)s->to);
     if (s->trunk)
-        xml_put_number(w, "trunk", s->trunk->id);
+        xml_put_number(w, s->forks ? "forks" : "trunk", s->trunk->id);
     xml_put_number(w, "color", s->color);
     xml_put_number(w, "lanes", s->protocol.lanes);
     xml_put_number(w, "segments", s->n_segments);

@@ -57,7 +57,7 @@ static unsigned lane_points(Picture *v, const Stream *s, uint32_t lane, double (
     unsigned n = 0;
     double x = s->start_x[lane] + 0.5, y = s->start_y[lane] + 0.5;
     Side end = last_travel(v, s);
-    if (s->from == PLAN_HOST && !s->trunk) { /* from outside of the edge */
+    if (stream_enters(s)) { /* from outside of the edge */
         Side in = side_opposite(s->port_side);
         at[n][0] = x - 0.5 * side_dx(in);
         at[n++][1] = y;
@@ -70,7 +70,7 @@ static unsigned lane_points(Picture *v, const Stream *s, uint32_t lane, double (
         at[n][0] = x;
         at[n++][1] = y;
     }
-    bool at_port = s->from == PLAN_HOST && !s->trunk && s->n_segments == 0;
+    bool at_port = stream_enters(s) && s->n_segments == 0;
     double beyond = s->to == PLAN_HOST || at_port ? 0.5 : 0.9;
     at[n][0] = x + beyond * side_dx(end);
     at[n++][1] = y + beyond * side_dy(end);

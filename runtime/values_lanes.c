@@ -40,6 +40,13 @@ bool stream_lanes(Arena *a, Diag *d, const Fabric *f, uint32_t stream, Lanes *re
     *result = (Lanes){0};
     if (stream >= f->image->n_streams)
         return diag_error(d, (Span){0}, "stream %u of %u", stream, f->image->n_streams);
+    // What is a branch of another stream travels by that one's routes.
+    for (uint32_t steps = 0; steps < f->image->n_streams; steps++) {
+        uint32_t trunk = f->image->streams[stream].trunk;
+        if (trunk == 0 || trunk > f->image->n_streams)
+            break;
+        stream = trunk - 1;
+    }
     for (uint32_t k = 0; k < f->n_routes; k++)
         result->n += f->routes[k].stream == stream;
     if (result->n == 0)

@@ -591,7 +591,8 @@ static void emit_stream(Emitter *e, const Stream *s)
                     .segs = p->segs,
                     .dtype = p->dtype,
                     .to_input = s->to_input,
-                    .trunk = s->trunk ? s->trunk->id + 1 : 0};
+                    .trunk = s->trunk ? s->trunk->id + 1 : 0,
+                    .forks = s->forks};
     vec_push(e->arena, &e->streams, i);
 }
 

@@ -98,7 +98,7 @@ static bool restore_stream(Diag *d, const Image *image, uint32_t id, Plan *plan,
     return true;
 }
 
-/* Streams that go on from where another one of their source ends. */
+/* Streams that are branches of another one of their source. */
 static bool restore_trunks(Diag *d, const Image *image, Plan *plan)
 {
     for (size_t i = 0; i < plan->streams.n; i++) {
@@ -110,10 +110,12 @@ static bool restore_trunks(Diag *d, const Image *image, Plan *plan)
         uint32_t steps = 0; /* in no circle */
         for (uint32_t at = trunk; at && at <= plan->streams.n && steps <= plan->streams.n; steps++)
             at = image->streams[at - 1].trunk;
-        if (!t || t->from != s->from || t->to == PLAN_HOST || t->color != s->color ||
-            t->protocol.lanes != s->protocol.lanes || steps > plan->streams.n)
-            return diag_error(d, s->span, "stream '%s' goes on from none of its source", s->name);
+        if (!t || t->from != s->from || (t->to == PLAN_HOST && image->streams[i].forks == 0) ||
+            t->color != s->color || t->protocol.lanes != s->protocol.lanes ||
+            steps > plan->streams.n)
+            return diag_error(d, s->span, "stream '%s' is a branch of none of its source", s->name);
         s->trunk = t;
+        s->forks = image->streams[i].forks != 0;
         if (s->from != PLAN_HOST)
             plan->kernels.data[s->from]->n_branches++;
     }

@@ -68,15 +68,22 @@ static void chain_routes(Emitter *e, const Kernel *k, uint32_t stream, uint32_t 
     }
 }
 
-/* Does the stream go on beyond this kernel, as the trunk of another one? Streams of one
- * source are few, host streams of one tensor too. */
+/* Stream i of those of the same source, which are few, host streams of one tensor too; NULL:
+ * there are no more. */
+static const Stream *of_source(const Plan *plan, const Stream *s, uint32_t i)
+{
+    if (s->from == PLAN_HOST)
+        return i < plan->streams.n ? plan->streams.data[i] : NULL;
+    const Kernel *from = plan->kernels.data[s->from];
+    return i < from->n_out ? plan->streams.data[from->out[i]] : NULL;
+}
+
+/* Does the stream go on beyond this kernel, as the trunk of another one? */
 static bool goes_on(const Emitter *e, uint32_t stream)
 {
-    const Plan *plan = e->plan;
-    const Stream *s = plan->streams.data[stream];
-    const Kernel *from = s->from == PLAN_HOST ? NULL : plan->kernels.data[s->from];
-    for (uint32_t i = 0; i < (from ? from->n_out : plan->streams.n); i++)
-        if (plan->streams.data[from ? from->out[i] : i]->trunk == s)
+    const Stream *s = e->plan->streams.data[stream], *o;
+    for (uint32_t i = 0; (o = of_source(e->plan, s, i)) != NULL; i++)
+        if (o->trunk == s && !o->forks)
             return true;
     return false;
 }
@@ -115,15 +122,18 @@ static void adapter_routes(Emitter *e, const Part *p, uint32_t chain)
     const Kernel *k = p->kernel;
     uint32_t gi = group_in(p), go = group_out(p), pitch = gi > go ? gi : go;
     Inside in = {e, k, e->plan->streams.data[k->in[0]]->color, k->in[0]};
+    uint32_t on = goes_on(e, k->in[0]) ? TO_E : 0;
     for (uint32_t g = 0; g < p->groups; g++) {
         uint32_t top = g * pitch;
         if (gi == 1 && go > 1) { /* the lane itself is multicast down the strip */
-            inside(&in, (Grid){0, top, 1, 1, 1, 1}, SIDE_W, TO_CORE | TO_S);
+            inside(&in, (Grid){0, top, 1, 1, 1, 1}, SIDE_W, TO_CORE | TO_S | on);
             inside(&in, (Grid){0, top + 1, 1, go - 2, 1, 1}, SIDE_N, TO_CORE | TO_S);
             inside(&in, (Grid){0, top + go - 1, 1, 1, 1, 1}, SIDE_N, TO_CORE);
             continue;
         }
-        inside(&in, (Grid){0, top, 1, gi, 1, 1}, SIDE_W, TO_CORE);
+        inside(&in, (Grid){0, top, 1, gi, 1, 1}, SIDE_W, TO_CORE | on);
+        if (on && go > 1)
+            inside(&in, (Grid){1, top, 1, gi, 1, 1}, SIDE_W, TO_E);
         for (uint32_t i = 0; i + 1 < gi; i++) {
             Inside link = {e, k, i & 1, chain};
             inside(&link, (Grid){0, top + i, 1, 1, 1, 1}, SIDE_RAMP, TO_S);
@@ -176,9 +186,12 @@ void emit_kernel_routes(Emitter *e, const Part *p, uint32_t chain)
 
 enum { MAX_PIECES = 64 };
 
+typedef VEC(const Stream *) StreamVec;
+
 typedef struct Pieces { /* rectangles that neighboring lanes may still extend, by place */
     Emitter *e;
     const Stream *stream;
+    StreamVec forks; /* streams that leave this one's way */
     RouteRect open[MAX_PIECES];
     uint32_t n;    /* open ones */
     uint32_t next; /* place of the next piece of this lane */
@@ -217,9 +230,9 @@ static bool extend(RouteRect *r, const RouteRect *with)
     return false;
 }
 
-static void piece(Pieces *p, Grid g, Side in, Side out)
+static void piece(Pieces *p, Grid g, Side in, uint32_t out)
 {
-    RouteRect r = {g, p->stream->color, in, 1u << out, p->stream->id};
+    RouteRect r = {g, p->stream->color, in, out, p->stream->id};
     uint32_t at = p->next++;
     if (at < p->n && extend(&p->open[at], &r))
         return;
@@ -232,6 +245,57 @@ static void piece(Pieces *p, Grid g, Side in, Side out)
     else
         p->n = at + 1;
     p->open[at] = r;
+}
+
+/* The direction of travel into the consumer or out of the fabric. */
+static Side last_side(Emitter *e, const Stream *s)
+{
+    if (s->to == PLAN_HOST)
+        return s->port_side;
+    const Kernel *to = e->plan->kernels.data[s->to];
+    Edge in;
+    kernel_edge_in(e->arena, to, s->to_input, &in);
+    return plan_side(to, in.travel);
+}
+
+/* Sides by which streams fork from the lane at a router of its own way. */
+static uint32_t forks_at(const Pieces *p, uint32_t lane, int64_t x, int64_t y)
+{
+    uint32_t out = 0;
+    for (size_t i = 0; i < p->forks.n; i++) {
+        const Stream *f = p->forks.data[i];
+        if (f->start_x[lane] != x || f->start_y[lane] != y)
+            continue;
+        uint32_t k = 0;
+        while (k < f->n_segments &&
+               f->segments[k].to[lane] == (side_dx(f->segments[k].side) ? x : y))
+            k++;
+        out |= 1u << (k < f->n_segments ? f->segments[k].side : last_side(p->e, f));
+    }
+    return out;
+}
+
+/* n routers in a straight line from (x, y) on, cut where streams fork. */
+static void line(Pieces *p, uint32_t lane, int64_t x, int64_t y, uint32_t n, Side in, Side out)
+{
+    int dx = side_dx(out), dy = side_dy(out);
+    while (n > 0) {
+        uint32_t forked = forks_at(p, lane, x, y), k = 1;
+        while (k < n && (p->forks.n == 0 ||
+                         (!forked && !forks_at(p, lane, x + dx * (int64_t)k, y + dy * (int64_t)k))))
+            k++;
+        Grid run = {(uint32_t)(dx < 0 ? x - (k - 1) : x),
+                    (uint32_t)(dy < 0 ? y - (k - 1) : y),
+                    dx ? k : 1,
+                    dy ? k : 1,
+                    1,
+                    1};
+        piece(p, run, in, 1u << out | forked);
+        x += dx * (int64_t)k;
+        y += dy * (int64_t)k;
+        in = side_opposite(out);
+        n -= k;
+    }
 }
 
 static bool in_region(const Kernel *k, int64_t x, int64_t y)
@@ -260,14 +324,48 @@ static void edge_place(const Kernel *k, const Edge *edge, bool leaves, uint32_t 
         plan_to_fabric(k, leaves == (edge->travel == SIDE_E) ? k->shape.w - 1 : 0, at, x, y);
 }
 
+/* Routers of one lane from (*x, *y) on, up to the last one, which is left by `last`. The first
+ * one is somebody else's if it is configured already (passed). */
+static bool lane_routers(Pieces *p, uint32_t lane, int64_t *x, int64_t *y, Side enters, Side last)
+{
+    const Stream *s = p->stream;
+    bool passed = s->trunk != NULL;
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        Side side = s->segments[i].side;
+        int dx = side_dx(side), dy = side_dy(side);
+        int64_t to = s->segments[i].to[lane];
+        int64_t moves = dx ? (to - *x) * dx : (to - *y) * dy;
+        if (moves == 0)
+            continue;
+        if (moves < 0)
+            return lane_ends_wrong(p->e, s, lane, *x, *y);
+        if (!passed)
+            line(p, lane, *x, *y, 1, enters, side);
+        passed = false;
+        enters = side_opposite(side);
+        line(p, lane, *x + dx, *y + dy, (uint32_t)moves - 1, enters, side);
+        *x += dx * moves;
+        *y += dy * moves;
+    }
+    if (!passed)
+        line(p, lane, *x, *y, 1, enters, last);
+    return true;
+}
+
+/* The kernel that the own way begins at; NULL: a port, or a router of the trunk. */
+static const Kernel *begins_at(const Plan *plan, const Stream *s)
+{
+    int32_t source = stream_source(s);
+    return source == PLAN_HOST || s->forks ? NULL : plan->kernels.data[source];
+}
+
 bool emit_bundle(Emitter *e, const Stream *s)
 {
     const Plan *plan = e->plan;
-    int32_t source = stream_source(s);
-    const Kernel *from = source == PLAN_HOST ? NULL : plan->kernels.data[source];
+    const Kernel *from = begins_at(plan, s);
     const Kernel *to = s->to == PLAN_HOST ? NULL : plan->kernels.data[s->to];
     Edge out = {0}, in = {0};
-    if (s->trunk)
+    if (s->trunk && from)
         kernel_edge_in(e->arena, from, s->trunk->to_input, &out);
     else if (from)
         kernel_edge_out(e->arena, from, &out);
@@ -277,12 +375,14 @@ bool emit_bundle(Emitter *e, const Stream *s)
     if ((from && out.lanes != lanes) || (to && in.lanes != lanes))
         return diag_internal(e->diag, s->span, "stream '%s' has %u lanes, its ends %u and %u",
                              s->name, lanes, out.lanes, in.lanes);
-    Side last = to ? plan_side(to, in.travel) : s->port_side;
+    Side last = last_side(e, s);
     Pieces p = {.e = e, .stream = s};
+    const Stream *o;
+    for (uint32_t i = 0; (o = of_source(plan, s, i)) != NULL; i++)
+        if (o->trunk == s && o->forks)
+            vec_push(e->arena, &p.forks, o);
     for (uint32_t l = 0; l < lanes; l++) {
         int64_t x = s->start_x[l], y = s->start_y[l];
-        Side enters = from ? SIDE_RAMP : s->port_side;
-        bool passed = s->trunk != NULL; /* the first router is configured by its kernel */
         p.next = 0;
         if (from) {
             uint32_t fx, fy;
@@ -290,33 +390,10 @@ bool emit_bundle(Emitter *e, const Stream *s)
             if (fx != x || fy != y)
                 return lane_ends_wrong(e, s, l, x, y);
         }
-        if (!from && to && in_region(to, x, y))
+        if (stream_enters(s) && to && in_region(to, x, y))
             continue; /* the port's router is the consumer's own */
-        for (uint32_t i = 0; i < s->n_segments; i++) {
-            Side side = s->segments[i].side;
-            int dx = side_dx(side), dy = side_dy(side);
-            int64_t moves = dx ? (s->segments[i].to[l] - x) * dx : (s->segments[i].to[l] - y) * dy;
-            if (moves == 0)
-                continue;
-            if (moves < 0)
-                return lane_ends_wrong(e, s, l, x, y);
-            if (!passed)
-                piece(&p, (Grid){(uint32_t)x, (uint32_t)y, 1, 1, 1, 1}, enters, side);
-            passed = false;
-            enters = side_opposite(side);
-            if (moves > 1) {
-                uint32_t n = (uint32_t)moves - 1;
-                Grid run = {(uint32_t)(dx < 0 ? x - n : x + dx),
-                            (uint32_t)(dy < 0 ? y - n : y + dy),
-                            dx ? n : 1,
-                            dy ? n : 1,
-                            1,
-                            1};
-                piece(&p, run, enters, side);
-            }
-            x += dx * moves;
-            y += dy * moves;
-        }
+        if (!lane_routers(&p, l, &x, &y, from ? SIDE_RAMP : s->port_side, last))
+            return false;
         if (to) {
             uint32_t fx, fy;
             edge_place(to, &in, false, l, &fx, &fy);
@@ -326,8 +403,6 @@ bool emit_bundle(Emitter *e, const Stream *s)
                    y != s->port_y[l]) {
             return lane_ends_wrong(e, s, l, x, y);
         }
-        if (!passed)
-            piece(&p, (Grid){(uint32_t)x, (uint32_t)y, 1, 1, 1, 1}, enters, last);
     }
     for (uint32_t i = 0; i < p.n; i++)
         vec_push(e->arena, &e->routes, p.open[i]);

@@ -23,7 +23,7 @@
 #include "runtime/format/machine.h"
 #include "runtime/format/program.h"
 
-enum { IMAGE_VERSION_MAJOR = 1, IMAGE_VERSION_MINOR = 1, IMAGE_MAX_RANK = 4 };
+enum { IMAGE_VERSION_MAJOR = 1, IMAGE_VERSION_MINOR = 2, IMAGE_MAX_RANK = 4 };
 
 typedef enum Side { SIDE_N, SIDE_E, SIDE_S, SIDE_W, SIDE_RAMP, SIDE_COUNT } Side;
 
@@ -170,7 +170,8 @@ typedef struct StreamInfo {
     uint32_t rows, cols, features, segs, dtype;
     uint32_t to_input; /* which input of kernel `to` */
     uint32_t trunk;    /* 0: sent by `from`; else 1 + the stream of the same source that is
-                          passed on by its kernel and goes on as this one */
+                          passed on by its kernel and goes on as this one, or, */
+    uint32_t forks;    /* if not 0, whose way this one leaves */
 } StreamInfo;
 
 typedef struct NativeCode { /* empty: bytes == 0 */

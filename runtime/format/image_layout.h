@@ -188,7 +188,8 @@ typedef enum ImageSection {
     FIELD(u32, segs)                                                                               \
     FIELD(u32, dtype)                                                                              \
     FIELD(u32, to_input)                                                                           \
-    FIELD(u32, trunk)
+    FIELD(u32, trunk)                                                                              \
+    FIELD(u32, forks)
 
 #define LAYOUT_AFFINE(FIELD)                                                                       \
     FIELD(i32, value)                                                                              \

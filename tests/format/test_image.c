@@ -53,9 +53,9 @@ static void make_sample(Sample *s)
         a, KernelInfo,
         {"fc1", "matvec", "2x3: 4 -> 4", 1, 2, 2, 3, 1, 1000, 800, 2048, 3, true, 2, 3, 1});
     im->n_streams = 2;
-    im->streams =
-        COPY_ARRAY(a, StreamInfo, {"x -> fc1", -1, 0, 1, 5, 1, 4, 1, "x", 1, 1, 4, 1, DT_F32, 0, 0},
-                   {"fc1 -> y", 0, -1, 1, 6, 1, 4, 1, "y", 1, 1, 4, 1, DT_F16, 5, 1});
+    im->streams = COPY_ARRAY(a, StreamInfo,
+                             {"x -> fc1", -1, 0, 1, 5, 1, 4, 1, "x", 1, 1, 4, 1, DT_F32, 0, 0, 0},
+                             {"fc1 -> y", 0, -1, 1, 6, 1, 4, 1, "y", 1, 1, 4, 1, DT_F16, 5, 1, 1});
     im->n_cores = 1;
     im->cores = COPY_ARRAY(
         a, CoreRect, {.grid = {1, 2, 2, 3, 1, 1}, .class_id = 0, .n_segments = 2, .n_inits = 2});
@@ -249,7 +249,7 @@ static void test_messages(void)
     note[16] = 7; // before any digest
     note[20] = 9;
     expect_refused(s.bytes, "section .note.wse: the image has version 7.9, this program reads "
-                            "version 1.1");
+                            "version 1.2");
     note[16] = IMAGE_VERSION_MAJOR;
     expect_refused(s.bytes, "the layout of the image's version 1.9");
     note[20] = IMAGE_VERSION_MINOR;

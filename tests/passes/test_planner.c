@@ -203,10 +203,10 @@ static void judge_stream(Judge *j, const Stream *s)
 {
     Net *n = j->net;
     int32_t source = stream_source(s);
-    const Kernel *from = source == PLAN_HOST ? NULL : n->plan.kernels.data[source];
+    const Kernel *from = source == PLAN_HOST || s->forks ? NULL : n->plan.kernels.data[source];
     const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
     Edge out = {0}, in = {0};
-    if (s->trunk)
+    if (s->trunk && from)
         kernel_edge_in(&n->c.arena, from, s->trunk->to_input, &out);
     else if (from)
         kernel_edge_out(&n->c.arena, from, &out);
@@ -231,7 +231,7 @@ static void judge_stream(Judge *j, const Stream *s)
                 judge_bad(j, "does not start at its core", s, x, y);
             if (!s->trunk) /* else it is the trunk's */
                 judge_use(j, s, x, y, false);
-        } else {
+        } else if (!s->forks) {
             travel = side_opposite(s->port_side);
             if (y != (int)s->port_y[l] ||
                 x != (s->port_side == SIDE_W ? 0 : (int)n->machine.width - 1))
@@ -241,7 +241,7 @@ static void judge_stream(Judge *j, const Stream *s)
             else if (!to || !judge_inside(to, x, y))
                 judge_bad(j, "port router belongs to nobody", s, x, y);
         }
-        if (s->n_segments && s->segments[0].side != travel)
+        if (!s->forks && s->n_segments && s->segments[0].side != travel)
             judge_bad(j, "leaves by another side", s, x, y);
         for (uint32_t i = 0; i < s->n_segments; i++) {
             Side d = s->segments[i].side;
@@ -265,7 +265,7 @@ static void judge_stream(Judge *j, const Stream *s)
         }
         if (to) {
             judge_edge(to, in, false, l, &ex, &ey, &enter);
-            bool inside = !from && s->n_segments == 0;
+            bool inside = stream_enters(s) && s->n_segments == 0;
             if (x + (inside ? 0 : side_dx(enter)) != ex || y + (inside ? 0 : side_dy(enter)) != ey)
                 judge_bad(j, "does not reach its kernel", s, x, y);
             if (s->n_segments && s->segments[s->n_segments - 1].side != enter)
