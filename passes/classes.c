@@ -294,6 +294,16 @@ void sizing_tables(Sizing *z)
     }
 }
 
+void sizing_ports(Sizing *z, uint32_t in, uint32_t out)
+{
+    sizing_bare(z->plan);
+    if (in == z->in_lanes && out == z->out_lanes)
+        return;
+    z->in_lanes = in;
+    z->out_lanes = out;
+    sizing_tables(z);
+}
+
 /* ---- all cuts ---- */
 
 /* Lanes that are the fewest for some size of blocks; with `ports`, also those for it that go

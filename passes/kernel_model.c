@@ -1,78 +1,299 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/kernel_model.c - our kernels as a cost model of the placement engine (passes/pack).
  *
- * Shapes are chosen (choose.c), so every kernel is a class with one family of one shape: its
- * region and, while the fabric has room for that, tracks for its streams to turn at the edges
- * where they enter and leave. Edges weigh what arrange.c counts for a hop; the host is a
- * terminal at the west side, at any height. What comes back are regions; orientations are
- * found on them. */
+ * A kernel's shapes come in families of one height and the same lanes in and out, which are
+ * their signatures: all that are no slower than the plan is now, and as small if cores are to
+ * be saved. What the rest of the plan does not let go below (the bound of the shapes, the
+ * host) is the least time that counts. Kernels at the host keep their lanes there, pinned
+ * ones their shape and place: they are keep-outs, and terminals of their streams. Around a
+ * kernel there are tracks for its streams to turn while the fabric has room for that. Edges
+ * weigh what arrange.c counts for a hop; the host is a terminal at the west side, at any
+ * height. The plan as it stands, if all of it stands, is the engine's start. What comes back
+ * are shapes and regions; adapters follow from the shapes, orientations are found on the
+ * regions. O(shapes) a class beside what the engine does. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "passes/arrange.h"
 
-enum { LANE_WEIGHT = 4, MOST_KERNELS = 400, STEPS = 1 /* millions */ };
+enum {
+    LANE_WEIGHT = 4,
+    STEPS = 1,          /* millions, if the user does not say */
+    MOST_KERNELS = 1000 /* for which so few steps are of use */
+};
+
+#define WIRE                                                                                       \
+    1e-3 /* what a hop of a lane is worth, in cycles; an adapter as much as all of them            \
+          */
+
+typedef struct Candidate {
+    PackShape shape; /* with its tracks */
+    uint32_t in, out;
+    uint32_t of; /* the class's shape */
+} Candidate;
+
+/* One class of the engine's: kernels alike that have the same choice. */
+typedef struct Group {
+    Candidate *list; /* by family, then by width */
+    uint32_t n, n_families;
+    PackFamily *families;
+    uint32_t *begin; /* of a family in the list; one more at the end */
+    /* What the choice depends on. */
+    const Kernel *kernel;
+    const KernelClass *class_of; /* NULL: an adapter */
+    const uint8_t *allowed;
+    uint32_t in, out, current;
+} Group;
 
 typedef struct Model {
-    PackFamily *family; /* by kernel */
-    PackShape *shape;
+    Arena *arena;
+    const Arrange *g;
+    const PassContext *cx;
+    const Sizing *z; /* NULL: shapes stay as they are */
+    bool margins, full;
+    uint64_t slowest;
+    VEC(Group) groups;
+    uint32_t *group_of; /* by kernel of the problem */
+    uint32_t *kernel;   /* of the plan, by kernel of the problem */
+    int32_t *moves;     /* the kernel of the problem, by kernel of the plan; -1: stands fixed */
+    uint32_t n;
 } Model;
 
 static uint32_t families(const void *self, uint32_t class_index, const PackFamily **list)
 {
-    const Model *m = self;
-    *list = &m->family[class_index];
-    return 1;
+    const Group *p = &((const Model *)self)->groups.data[class_index];
+    *list = p->families;
+    return p->n_families;
 }
 
 static bool shape(const void *self, uint32_t class_index, uint32_t family, double limit,
                   PackShape *result)
 {
-    const Model *m = self;
-    (void)family;
-    *result = m->shape[class_index];
-    return result->time <= limit;
-}
-
-/* Tracks that a kernel's inputs and results may need to turn. */
-static void margins(const Arrange *g, const Kernel *k, int32_t *w, int32_t *h)
-{
-    int32_t in = 0, out = 0;
-    for (uint32_t i = 0; i < k->n_in; i++)
-        in = (int32_t)g->room[k->in[i]] > in ? (int32_t)g->room[k->in[i]] : in;
-    for (uint32_t i = 0; i < k->n_out; i++)
-        out = (int32_t)g->room[k->out[i]] > out ? (int32_t)g->room[k->out[i]] : out;
-    bool matrix = k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
-    *w += matrix ? out : in + out;
-    *h += matrix ? in : 0;
-}
-
-static void find_shapes(const Arrange *g, Model *m)
-{
-    const Machine *machine = g->plan->machine;
-    uint64_t area = 0;
-    for (unsigned bare = 0; bare < 2; bare++) {
-        for (uint32_t i = 0; i < g->n; i++) {
-            const Kernel *k = g->plan->kernels.data[i];
-            int32_t w = (int32_t)k->shape.w, h = (int32_t)k->shape.h;
-            if (!bare)
-                margins(g, k, &w, &h);
-            m->shape[i] = (PackShape){w, h, 1, k->shape.bytes};
-            m->family[i] = (PackFamily){.h = h};
-            area += (uint64_t)w * (uint64_t)h;
+    const Group *p = &((const Model *)self)->groups.data[class_index];
+    for (uint32_t i = p->begin[family]; i < p->begin[family + 1]; i++)
+        if (p->list[i].shape.time <= limit) {
+            *result = p->list[i].shape;
+            return true;
         }
-        if (area * 2 < (uint64_t)machine->width * machine->height)
-            break;
-    }
+    return false;
 }
 
-static PackEdge *find_edges(const Arrange *g, Arena *a)
+/* ---- the shapes ---- */
+
+static int by_family(const void *a, const void *b)
 {
-    PackEdge *edges = arena_array(a, PackEdge, g->plan->streams.n);
-    for (size_t i = 0; i < g->plan->streams.n; i++) {
-        const Stream *s = g->plan->streams.data[i];
-        edges[i].from = s->from == PLAN_HOST ? g->n : (uint32_t)s->from;
-        edges[i].to = s->to == PLAN_HOST ? g->n : (uint32_t)s->to;
+    const Candidate *x = a, *y = b;
+    if (x->shape.h != y->shape.h)
+        return x->shape.h < y->shape.h ? -1 : 1;
+    if (x->in != y->in)
+        return x->in < y->in ? -1 : 1;
+    if (x->out != y->out)
+        return x->out < y->out ? -1 : 1;
+    if (x->shape.w != y->shape.w)
+        return x->shape.w < y->shape.w ? -1 : 1;
+    if (x->shape.time != y->shape.time)
+        return x->shape.time < y->shape.time ? -1 : 1;
+    return (x->of > y->of) - (x->of < y->of);
+}
+
+static bool is_matrix(const Kernel *k)
+{
+    return k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
+}
+
+/* With tracks for as many lanes as come and go to turn. */
+static Candidate candidate(const Model *m, const Kernel *k, const Shape *s, uint32_t of)
+{
+    double least = (double)m->g->plan->shapes_bound, time = (double)s->cycles;
+    Candidate c = {{(int32_t)s->w, (int32_t)s->h, time > least ? time : least, s->bytes},
+                   s->lanes_in,
+                   s->lanes_out,
+                   of};
+    if (m->margins && is_matrix(k)) {
+        c.shape.w += (int32_t)s->lanes_out;
+        c.shape.h += (int32_t)s->lanes_in;
+    } else if (m->margins) {
+        c.shape.w += (int32_t)(s->lanes_in + s->lanes_out);
+    }
+    return c;
+}
+
+static bool offered(const Model *m, const Group *p, uint32_t i)
+{
+    const Shape *s = &p->class_of->shapes.data[i];
+    const Shape *now = &p->class_of->shapes.data[p->current];
+    if (i == p->current)
+        return true;
+    return (!p->allowed || p->allowed[i]) && s->cycles <= m->slowest &&
+           (m->full || (uint64_t)s->w * s->h <= (uint64_t)now->w * now->h) &&
+           (!p->in || s->lanes_in == p->in) && (!p->out || s->lanes_out == p->out);
+}
+
+/* Families with only the shapes that are faster the wider they are. */
+static void make_families(Arena *a, Group *p)
+{
+    uint32_t n = 0;
+    qsort(p->list, p->n, sizeof *p->list, by_family);
+    p->families = arena_array(a, PackFamily, p->n);
+    p->begin = arena_array(a, uint32_t, p->n + 1);
+    for (uint32_t i = 0; i < p->n; i++) {
+        Candidate c = p->list[i];
+        bool same = n > 0 && p->list[n - 1].shape.h == c.shape.h && p->list[n - 1].in == c.in &&
+                    p->list[n - 1].out == c.out;
+        if (same && c.shape.time >= p->list[n - 1].shape.time)
+            continue;
+        if (!same) {
+            p->begin[p->n_families] = n;
+            p->families[p->n_families++] =
+                (PackFamily){.h = c.shape.h, .in = {0, 0, c.in}, .out = {0, 0, c.out}};
+        }
+        p->list[n++] = c;
+    }
+    p->n = n;
+    p->begin[p->n_families] = n;
+}
+
+static void fill_group(Model *m, Group *p)
+{
+    uint32_t most = p->class_of && !m->cx->options.latency ? (uint32_t)p->class_of->shapes.n : 1;
+    p->list = arena_array(m->arena, Candidate, most);
+    if (most == 1)
+        p->list[p->n++] = candidate(m, p->kernel, &p->kernel->shape, p->current);
+    for (uint32_t i = 0; i < most && most > 1; i++)
+        if (offered(m, p, i))
+            p->list[p->n++] = candidate(m, p->kernel, &p->class_of->shapes.data[i], i);
+    make_families(m->arena, p);
+}
+
+/* What the choice of a kernel's shapes depends on. */
+static Group describe(const Model *m, const Kernel *k)
+{
+    const Plan *plan = m->g->plan;
+    Group p = {.kernel = k};
+    if (k->kind == KERNEL_ADAPTER || !m->z)
+        return p;
+    const Choice *c = &m->z->choice[k->id];
+    p.class_of = c->class_of;
+    p.allowed = c->allowed;
+    p.current = c->chosen;
+    for (uint32_t i = 0; i < k->n_in; i++)
+        if (plan->streams.data[k->in[i]]->from == PLAN_HOST)
+            *(is_matrix(k) && i > 0 ? &p.out : &p.in) =
+                is_matrix(k) && i > 0 ? k->shape.lanes_out : k->shape.lanes_in;
+    for (uint32_t i = 0; i < k->n_out; i++)
+        if (plan->streams.data[k->out[i]]->to == PLAN_HOST)
+            p.out = k->shape.lanes_out;
+    return p;
+}
+
+static void add_kernel(Model *m, uint32_t i)
+{
+    const Kernel *k = m->g->plan->kernels.data[m->kernel[i]];
+    Group p = describe(m, k);
+    for (uint32_t j = 0; p.class_of && j < m->groups.n; j++) {
+        const Group *q = &m->groups.data[j];
+        if (q->class_of == p.class_of && q->allowed == p.allowed && q->in == p.in &&
+            q->out == p.out && q->current == p.current) {
+            m->group_of[i] = j;
+            return;
+        }
+    }
+    fill_group(m, &p);
+    m->group_of[i] = (uint32_t)m->groups.n;
+    vec_push(m->arena, &m->groups, p);
+}
+
+/* Tracks only where there is room for them. */
+static void find_groups(Model *m)
+{
+    const Machine *machine = m->g->plan->machine;
+    uint64_t area = 0, all = (uint64_t)machine->width * machine->height;
+    m->margins = true;
+    for (uint32_t i = 0; i < m->n; i++) {
+        const Kernel *k = m->g->plan->kernels.data[m->kernel[i]];
+        Candidate c = candidate(m, k, &k->shape, 0);
+        area += (uint64_t)c.shape.w * (uint64_t)c.shape.h;
+    }
+    m->margins = area * 2 < all;
+    m->full = (uint64_t)plan_cores(m->g->plan) * 2 > all;
+    for (uint32_t i = 0; i < m->n; i++)
+        add_kernel(m, i);
+}
+
+/* ---- the problem ---- */
+
+/* The problem's number of a kernel, a terminal's if it stands fixed. */
+static uint32_t end_of(const Model *m, int32_t kernel)
+{
+    if (kernel == PLAN_HOST)
+        return m->n;
+    return m->moves[kernel] >= 0 ? (uint32_t)m->moves[kernel]
+                                 : m->n + 1 + (uint32_t)(-1 - m->moves[kernel]);
+}
+
+static PackEdge *find_edges(const Model *m)
+{
+    const Plan *plan = m->g->plan;
+    PackEdge *edges = arena_array(m->arena, PackEdge, plan->streams.n);
+    for (size_t i = 0; i < plan->streams.n; i++) {
+        const Stream *s = plan->streams.data[i];
+        edges[i].from = end_of(m, s->from);
+        edges[i].to = end_of(m, s->to);
         edges[i].weight = s->protocol.lanes + LANE_WEIGHT;
+        edges[i].to_out =
+            s->to != PLAN_HOST && s->to_input > 0 && is_matrix(plan->kernels.data[s->to]);
     }
     return edges;
+}
+
+static PackRect rect_of(const Kernel *k)
+{
+    Box b = plan_box(k);
+    return (PackRect){b.x0, b.y0, b.x1 - b.x0 + 1, b.y1 - b.y0 + 1};
+}
+
+/* The host, then what stands fixed. */
+static void find_fixed(const Model *m, PackProblem *p)
+{
+    const Plan *plan = m->g->plan;
+    PackTerminal *t = arena_array(m->arena, PackTerminal, 1 + m->g->n - m->n);
+    PackRect *r = arena_array(m->arena, PackRect, plan->keepouts.n + m->g->n - m->n);
+    t[p->n_terminals++] = (PackTerminal){.any_y = true};
+    for (size_t i = 0; i < plan->keepouts.n; i++) {
+        const KeepOut *o = &plan->keepouts.data[i];
+        r[p->n_keepouts++] = (PackRect){(int32_t)o->x, (int32_t)o->y, (int32_t)o->w, (int32_t)o->h};
+    }
+    for (uint32_t i = 0; i < m->g->n; i++) {
+        if (m->moves[i] >= 0)
+            continue;
+        PackRect at = rect_of(plan->kernels.data[i]);
+        r[p->n_keepouts++] = at;
+        t[p->n_terminals++] = (PackTerminal){.x = at.x + at.w / 2.0, .y = at.y + at.h / 2.0};
+    }
+    p->terminals = t;
+    p->keepouts = r;
+}
+
+/* The plan as it stands; NULL if some of it does not. */
+static const PackPlace *find_start(const Model *m)
+{
+    PackPlace *places = arena_array(m->arena, PackPlace, m->n);
+    for (uint32_t i = 0; i < m->n; i++) {
+        const Kernel *k = m->g->plan->kernels.data[m->kernel[i]];
+        const Group *p = &m->groups.data[m->group_of[i]];
+        if (!m->g->placed[k->id])
+            return NULL;
+        places[i] = (PackPlace){.x = (int32_t)k->x, .y = (int32_t)k->y, .turned = k->turn % 2};
+        for (uint32_t f = 0; f < p->n_families; f++)
+            for (uint32_t j = p->begin[f]; j < p->begin[f + 1]; j++)
+                if (p->list[j].of == p->current) {
+                    places[i].family = f;
+                    places[i].shape = p->list[j].shape;
+                }
+        if (places[i].shape.w == 0) /* a family has a shape as narrow and faster */
+            return NULL;
+    }
+    return places;
 }
 
 static void show_progress(void *self, const PackProgress *p)
@@ -81,56 +302,108 @@ static void show_progress(void *self, const PackProgress *p)
             p->bound);
 }
 
-bool place_by_engine(const PassContext *cx, Arrange *g)
+static void solve(Model *m, PackResult *r)
 {
-    Plan *plan = g->plan;
-    if (g->n < 2 || g->n > MOST_KERNELS)
-        return false;
-    Arena a = {0};
-    Model m = {arena_array(&a, PackFamily, g->n), arena_array(&a, PackShape, g->n)};
-    find_shapes(g, &m);
-    PackModel model = {&m, families, shape};
-    PackTerminal host = {.x = 0, .any_y = true};
-    uint32_t *class_of = arena_array(&a, uint32_t, g->n);
-    PackRect *keepouts = arena_array(&a, PackRect, plan->keepouts.n);
-    for (uint32_t i = 0; i < g->n; i++)
-        class_of[i] = i;
-    for (size_t i = 0; i < plan->keepouts.n; i++) {
-        const KeepOut *o = &plan->keepouts.data[i];
-        keepouts[i] = (PackRect){(int32_t)o->x, (int32_t)o->y, (int32_t)o->w, (int32_t)o->h};
-    }
+    const Plan *plan = m->g->plan;
+    const PassContext *cx = m->cx;
+    PackModel model = {m, families, shape};
     PackProblem p = {.model = &model,
                      .w = (int32_t)plan->machine->width,
                      .h = (int32_t)plan->machine->height,
-                     .n_classes = g->n,
-                     .n_kernels = g->n,
+                     .n_classes = (uint32_t)m->groups.n,
+                     .n_kernels = m->n,
                      .n_edges = (uint32_t)plan->streams.n,
-                     .n_terminals = 1,
-                     .n_keepouts = (uint32_t)plan->keepouts.n,
-                     .class_of = class_of,
-                     .edges = find_edges(g, &a),
-                     .terminals = &host,
-                     .keepouts = keepouts,
+                     .class_of = m->group_of,
+                     .edges = find_edges(m),
                      .time = 1,
-                     .wire = 1e-3};
+                     .wire = WIRE,
+                     .adapter = (double)m->slowest};
+    find_fixed(m, &p);
     PackOptions o = {.seed = cx->options.seed,
                      .seconds = cx->options.time_limit,
                      .effort = cx->options.effort           ? cx->options.effort
                                : cx->options.time_limit > 0 ? 0
                                                             : STEPS,
                      .threads = cx->options.threads,
+                     .start = find_start(m),
                      .progress = cx->options.progress ? show_progress : NULL,
                      .progress_self = cx->options.progress};
-    PackResult r;
-    pack_place(&a, &p, &o, &r);
-    for (uint32_t i = 0; r.status == PACK_PLACED && i < g->n; i++) {
+    pack_place(m->arena, &p, &o, r);
+}
+
+/* ---- the result ---- */
+
+static void stand_at(const Model *m, Kernel *k, const PackPlace *p)
+{
+    k->x = (uint32_t)p->x;
+    k->y = (uint32_t)p->y;
+    k->turn = p->turned;
+    k->mirror = k->mirror && m->g->plan->programs_given;
+}
+
+/* The problem's kernel that was the adapter of a stream, with a shape; -1: there was none. */
+static int32_t adapter_before(const Model *m, const Kernel *const *was, const Kernel *k)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if (was[i]->kind == KERNEL_ADAPTER && was[i]->in[0] == k->in[0] &&
+            was[i]->shape.lanes_in == k->shape.lanes_in &&
+            was[i]->shape.lanes_out == k->shape.lanes_out)
+            return (int32_t)i;
+    return -1;
+}
+
+/* Shapes, adapters, and all that has a place now. */
+static Arrange *take(const Model *m, Arena *on, const PackPlace *places)
+{
+    Plan *plan = m->g->plan;
+    const Kernel **was = arena_array(m->arena, const Kernel *, m->n);
+    for (uint32_t i = 0; i < m->n; i++) {
+        was[i] = plan->kernels.data[m->kernel[i]];
+        const Group *p = &m->groups.data[m->group_of[i]];
+        for (uint32_t j = p->begin[places[i].family]; p->class_of; j++)
+            if (p->list[j].shape.w == places[i].shape.w) {
+                m->z->choice[was[i]->id].chosen = p->list[j].of;
+                break;
+            }
+    }
+    if (plan->sizing)
+        sizing_apply(plan->sizing);
+    Arrange *g = arrange_create(on, plan);
+    for (uint32_t i = 0; i < g->n; i++) {
         Kernel *k = plan->kernels.data[i];
-        k->x = (uint32_t)r.places[i].x;
-        k->y = (uint32_t)r.places[i].y;
-        k->turn = r.places[i].turned;
-        k->mirror = k->mirror && plan->programs_given;
-        arrange_put(g, k);
+        bool again = k->kind == KERNEL_ADAPTER && m->z;
+        int32_t at = again ? adapter_before(m, was, k) : m->moves[i];
+        if (at >= 0)
+            stand_at(m, k, &places[at]);
+        if (at >= 0 || k->pin)
+            arrange_put(g, k);
+    }
+    return g;
+}
+
+Arrange *place_by_engine(const PassContext *cx, Arena *on, const Arrange *g)
+{
+    Arena a = {0};
+    Plan *plan = g->plan;
+    Model m = {.arena = &a, .g = g, .cx = cx, .z = plan->sizing, .slowest = plan_target(plan)};
+    m.kernel = arena_array(&a, uint32_t, g->n);
+    m.group_of = arena_array(&a, uint32_t, g->n);
+    m.moves = arena_array(&a, int32_t, g->n);
+    int32_t fixed = 0;
+    for (uint32_t i = 0; i < g->n; i++) {
+        m.moves[i] = plan->kernels.data[i]->pin ? --fixed : (int32_t)m.n;
+        if (m.moves[i] >= 0)
+            m.kernel[m.n++] = i;
+    }
+    Arrange *found = NULL;
+    bool wanted = cx->options.effort || cx->options.time_limit > 0;
+    if (m.n >= 2 && (m.n <= MOST_KERNELS || wanted)) {
+        PackResult r;
+        find_groups(&m);
+        solve(&m, &r);
+        if (r.status == PACK_PLACED)
+            found = take(&m, on, r.places);
     }
     arena_free(&a);
-    return r.status == PACK_PLACED;
+    return found;
 }

@@ -73,24 +73,82 @@ typedef struct PlaceFailure {
     RouteFailure route;
 } PlaceFailure;
 
-/* What the engine finds, if that is better than what there is (NULL: nothing). */
-static bool use_engine(PassContext *cx, Arena *a, Arrange *now, const uint32_t *order, uint32_t n)
+/* A plan's choice of shapes, and where its kernels stand. */
+typedef struct Standing {
+    uint32_t *chosen; /* by kernel that is no adapter; NULL: shapes stay */
+    Kernel *kernels;
+    uint32_t in_lanes, out_lanes; /* of the host */
+    uint64_t cycles, cores, cost;
+} Standing;
+
+static Standing take_down(Arena *a, const Plan *plan, uint64_t cost)
 {
-    Plan *plan = cx->plan;
-    Kernel *saved = arena_array(a, Kernel, plan->kernels.n);
+    const Sizing *z = plan->sizing;
+    Standing s = {.kernels = arena_array(a, Kernel, plan->kernels.n),
+                  .cycles = plan_target(plan),
+                  .cores = plan_cores(plan),
+                  .cost = cost};
     for (size_t i = 0; i < plan->kernels.n; i++)
-        saved[i] = *plan->kernels.data[i];
-    uint64_t cost = now ? arrange_total(now) : UINT64_MAX;
-    Arrange *g = arrange_create(a, plan);
-    if (place_by_engine(cx, g)) {
-        arrange_orient(g, order, n);
-        arrange_improve(g, order, n, ROUNDS);
-        if (arrange_total(g) < cost)
-            return true;
+        s.kernels[i] = *plan->kernels.data[i];
+    if (!z)
+        return s;
+    s.chosen = arena_array(a, uint32_t, z->n);
+    s.in_lanes = z->in_lanes;
+    s.out_lanes = z->out_lanes;
+    for (uint32_t k = 0; k < z->n; k++)
+        s.chosen[k] = z->choice[k].chosen;
+    return s;
+}
+
+static void put_back(Plan *plan, const Standing *s)
+{
+    Sizing *z = plan->sizing;
+    if (z) {
+        sizing_ports(z, s->in_lanes, s->out_lanes);
+        for (uint32_t k = 0; k < z->n; k++)
+            z->choice[k].chosen = s->chosen[k];
+        sizing_apply(z);
     }
-    for (size_t i = 0; i < plan->kernels.n; i++)
-        *plan->kernels.data[i] = saved[i];
-    return false;
+    for (size_t i = 0; i < plan->kernels.n; i++) {
+        Kernel *k = plan->kernels.data[i];
+        k->x = s->kernels[i].x;
+        k->y = s->kernels[i].y;
+        k->turn = s->kernels[i].turn;
+        k->mirror = s->kernels[i].mirror;
+    }
+}
+
+static bool is_better(const Plan *plan, uint64_t cost, const Standing *s)
+{
+    if (plan_target(plan) > s->cycles)
+        return false;
+    if ((cost >= ARRANGE_BAD) != (s->cost >= ARRANGE_BAD))
+        return s->cost >= ARRANGE_BAD;
+    if (plan_target(plan) < s->cycles)
+        return true;
+    return plan_cores(plan) <= s->cores && cost < s->cost;
+}
+
+bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint64_t limit)
+{
+    Arena a = {0};
+    Plan *plan = now->plan;
+    Standing before = take_down(&a, plan, cost);
+    Arrange *g = place_by_engine(cx, &a, now);
+    bool good = false;
+    if (g) {
+        uint32_t *order = arena_array(&a, uint32_t, g->n), n = plan_order(plan, order);
+        RouteFailure failure;
+        if (arrange_insert(g, order, n)) {
+            arrange_orient(g, order, n);
+            arrange_improve(g, order, n, ROUNDS);
+            good = is_better(plan, arrange_total(g), &before) && plan_routed(plan, limit, &failure);
+        }
+        if (!good)
+            put_back(plan, &before);
+    }
+    arena_free(&a);
+    return good;
 }
 
 /* Shapes as they are; links that carry at most `limit`; what was there before stays, but for
@@ -106,8 +164,9 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
     bool good = false;
     *kept = 0;
     unsigned tries = n > MANY ? 2 : TRIES; /* of many kernels some always stand badly */
+    Arrange *g = NULL;
     for (unsigned t = 0; t < tries && !good; t++) {
-        Arrange *g = arrange_create(&a, plan);
+        g = arrange_create(&a, plan);
         if (room) {
             g->room = room;
             g->tests = tests;
@@ -117,19 +176,15 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
         const Kernel *pinned = NULL;
         if (!arrange_pins(g, &pinned)) {
             failure->pinned = pinned;
-            break;
+            arena_free(&a);
+            return false;
         }
         if (ring < RINGS)
             *kept = arrange_keep(g, cx, ring);
-        bool inserted = arrange_insert(g, order, n);
-        if (inserted)
-            arrange_improve(g, order, n, ROUNDS);
-        bool wanted = cx->options.effort || cx->options.time_limit > 0;
-        if (ring == RINGS && t == 0 && !pinned &&
-            (wanted || !inserted || arrange_total(g) >= ARRANGE_BAD) &&
-            use_engine(cx, &a, inserted ? g : NULL, order, n))
-            inserted = true;
-        if (!inserted || (ring < RINGS && !arrange_tested(g)))
+        if (!arrange_insert(g, order, n))
+            break;
+        arrange_improve(g, order, n, ROUNDS);
+        if (ring < RINGS && !arrange_tested(g))
             break;
         good = plan_routed(plan, limit, &failure->route);
         failure->routed = true;
@@ -142,6 +197,8 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
                 tests[what->stream] = TESTS;
         }
     }
+    if (ring == RINGS)
+        good = place_refine(cx, g, good ? arrange_total(g) : UINT64_MAX, limit) || good;
     arena_free(&a);
     return good;
 }
@@ -224,37 +281,55 @@ static bool short_of_links(const RouteFailure *f)
     return false;
 }
 
-/* What does not pack is asked for with fewer cores. */
-bool pass_place(PassContext *cx)
+/* What does not pack is asked for with fewer cores, as long as that is faster than `below`. */
+static bool shrink(PassContext *cx, bool tried, uint64_t below, PlaceFailure *failure)
 {
     Plan *plan = cx->plan;
-    PlaceFailure failure = {0};
-    uint64_t first = plan_cores(plan);
-    bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
-    bool good = place(cx, plan_link_limit(plan, 0), &failure);
-    if (contested && plan->kernels.n <= MANY && !cx->options.latency && !given(plan)) {
-        if (fill(cx, good ? plan_target(plan) : SIZE_NEVER))
-            return true;
-        if (sizing_fit(plan->sizing, first))
-            sizing_apply(plan->sizing);
-        good = good && place(cx, plan_link_limit(plan, 0), &failure);
-    }
-    if (good)
-        return true;
-    for (unsigned shrink = 0; shrink < SHRINKS; shrink++) {
-        /* The first try has been made. Links may carry more where they are in the way. */
-        for (unsigned step = shrink == 0 ? 1 : 0; step < 3; step++) {
-            if (step > 0 && !(failure.routed && short_of_links(&failure.route)))
+    for (unsigned times = 0; times < SHRINKS && plan_target(plan) < below; times++) {
+        /* Links may carry more where they are in the way. */
+        for (unsigned step = times == 0 && tried ? 1 : 0; step < 3; step++) {
+            if (step > 0 && !(failure->routed && short_of_links(&failure->route)))
                 break;
-            failure.routed = false;
-            if (place(cx, plan_link_limit(plan, step), &failure))
+            failure->routed = false;
+            if (place(cx, plan_link_limit(plan, step), failure))
                 return true;
         }
         if (plan->programs_given ||
-            !sizing_fit(plan->sizing, plan_cores(plan) * (failure.routed ? 9 : 8) / 10))
+            !sizing_fit(plan->sizing, plan_cores(plan) * (failure->routed ? 9 : 8) / 10))
             break;
         sizing_apply(plan->sizing);
     }
-    report_failure(cx, &failure, first);
     return false;
+}
+
+bool pass_place(PassContext *cx)
+{
+    Arena a = {0};
+    Plan *plan = cx->plan;
+    Sizing *z = plan->sizing;
+    PlaceFailure failure = {0};
+    Standing rows = {.cycles = SIZE_NEVER};
+    uint64_t first = plan_cores(plan);
+    bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
+    bool good = place(cx, plan_link_limit(plan, 0), &failure), tried = true;
+    if (contested && plan->kernels.n <= MANY && !cx->options.latency && !given(plan)) {
+        bool filled = fill(cx, good ? plan_target(plan) : SIZE_NEVER);
+        if (filled && good)
+            return true;
+        if (filled)
+            rows = take_down(&a, plan, 0);
+        sizing_ports(z, plan_host_lanes(plan), plan_host_lanes(plan));
+        if (sizing_fit(z, first))
+            sizing_apply(z);
+        good = tried = false;
+    }
+    good = good || shrink(cx, tried, rows.cycles, &failure);
+    if (!good && rows.cycles < SIZE_NEVER) {
+        put_back(plan, &rows);
+        good = true;
+    }
+    if (!good)
+        report_failure(cx, &failure, first);
+    arena_free(&a);
+    return good;
 }

@@ -582,7 +582,8 @@ void route_set_paths(const LanePaths *m, Arena *a, Stream *s)
         add_piece(m, a, &all, e->de, at, s);
     uint32_t *to = add_piece(m, a, &all, e->de, at, s);
     for (uint32_t l = 0; l < m->lanes; l++)
-        to[l] = coordinate(m, e->de, m->path[l][m->length[l] - 1]);
+        if (m->length[l] > 0) /* kernels that touch have no router in between */
+            to[l] = coordinate(m, e->de, m->path[l][m->length[l] - 1]);
     s->segments = all.data;
     s->n_segments = (uint32_t)all.n;
     arena_free(&scratch);

@@ -81,6 +81,8 @@ bool sizing_classes(Sizing *z, bool report);
 /* All cuts of matrix kernels, for shapes of about `cycles`. */
 void sizing_refine(Sizing *z, uint64_t cycles);
 void sizing_tables(Sizing *z);
+/* How many lanes a stream from and to the host has at most. Takes adapters out. */
+void sizing_ports(Sizing *z, uint32_t in, uint32_t out);
 
 /* choose.c: the cheapest choice with no kernel or adapter slower than T; its cost, or
  * SIZE_NEVER. Cores of the choice in any case in *cores. */

@@ -179,11 +179,7 @@ static void set_ports(Sizing *z, Wave w)
             ;
         in = all - out;
     }
-    if (in == z->in_lanes && out == z->out_lanes)
-        return;
-    z->in_lanes = in;
-    z->out_lanes = out;
-    sizing_tables(z);
+    sizing_ports(z, in, out);
 }
 
 /* A chain goes down, along, up, along; which row and turn every kernel has follows. */
@@ -361,14 +357,13 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
             arrange_put(g, plan->kernels.data[k]);
         arrange_orient(g, all, count);
         RouteFailure failure;
-        if (arrange_total(g) < ARRANGE_BAD)
-            good = plan_routed(plan, plan_link_limit(plan, 0), &failure);
+        uint64_t cost = arrange_total(g), limit = plan_link_limit(plan, 0);
+        good = cost < ARRANGE_BAD && plan_routed(plan, limit, &failure);
+        good = place_refine(cx, g, good ? cost : UINT64_MAX, limit) || good;
     }
     z->rows = NULL;
-    if (!good) {
+    if (!good)
         sizing_bare(plan);
-        set_ports(z, (Wave){.bands = 1});
-    }
     arena_free(&a);
     return good;
 }

@@ -171,17 +171,20 @@ static void plan_last(Round *r, Arena *a, const State *best, Rng *rng)
 }
 
 /* Starts with trees if there are any, the best first. */
-static uint32_t make_starts(Search *s, Arena *a, State **starts, const Budget *b)
+static uint32_t make_starts(Search *s, Arena *a, const PackPlace *given, State **starts,
+                            const Budget *b)
 {
     uint32_t n = 0;
     if (s->n <= MOST_FOR_ROWS && s->problem->n_keepouts == 0) {
-        n = rows_start(s, a, starts, MAX_STARTS - STRIPS_STARTS, b);
+        n = rows_start(s, a, starts, MAX_STARTS - STRIPS_STARTS - 1, b);
         n += strips_start(s, a, starts + n, b);
-        if (n)
-            qsort(starts, n, sizeof *starts, compare_starts);
     } else if ((starts[0] = shelves_start(s, a)) != NULL) {
         n = 1;
     }
+    if (given)
+        starts[n++] = given_start(s, a, given);
+    if (n)
+        qsort(starts, n, sizeof *starts, compare_starts);
     if (n == 0 && (starts[0] = holes_start(s, a)) != NULL)
         n = 1;
     return n;
@@ -292,7 +295,7 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         effort = (n2 < MOST_EFFORT ? n2 : MOST_EFFORT) * 1e6;
     }
     uint32_t n_starts =
-        make_starts(&s, &scratch, starts, &(Budget){effort * 0.1, o->seconds * 0.1});
+        make_starts(&s, &scratch, o->start, starts, &(Budget){effort * 0.1, o->seconds * 0.1});
     if (n_starts) {
         result->seconds = pack_now() - begin;
         best = state_create(&scratch, s.n);

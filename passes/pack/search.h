@@ -183,6 +183,9 @@ State *shelves_start(Search *s, Arena *a);
 /* holes.c: kernels into free rectangles, no tree; NULL if that finds no room either. */
 State *holes_start(Search *s, Arena *a);
 
+/* given.c: a tree near to a placement. */
+State *given_start(Search *s, Arena *a, const PackPlace *places);
+
 /* anneal.c */
 typedef struct Anneal {
     bool by_curves;
