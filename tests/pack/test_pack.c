@@ -242,6 +242,28 @@ static void test_keepouts(void)
     }
 }
 
+/* Begun at what much work has found, a little work ends no worse. */
+static void test_start(void)
+{
+    unsigned helped = 0;
+    for (uint32_t i = 0; i < 20; i++) {
+        Case c;
+        PackResult found, with, without;
+        open_case(&c, 2000 + i, 10 + i, 40, 0, 0.7);
+        pack_place(&c.a, &c.p, &(PackOptions){.seed = i, .effort = 60}, &found);
+        CU_ASSERT_EQUAL_FATAL(found.status, PACK_PLACED);
+        PackOptions o = {.seed = 99, .effort = 1, .start = found.places};
+        pack_place(&c.a, &c.p, &o, &with);
+        o.start = NULL;
+        pack_place(&c.a, &c.p, &o, &without);
+        check(&c, &with, 2000 + i);
+        CU_ASSERT(with.score <= found.score * 1.03);
+        helped += with.score < without.score;
+        close_case(&c);
+    }
+    CU_ASSERT(helped >= 15);
+}
+
 static double seconds_for(uint32_t n, uint32_t side, uint32_t n_keepouts, uint64_t effort)
 {
     Case c;
@@ -294,11 +316,9 @@ static void test_terminals(void)
     arena_free(&a);
 }
 
-static const CU_TestInfo tests[] = {{"random problems", test_random},
-                                    {"keep-outs", test_keepouts},
-                                    {"many and few kernels", test_sizes},
-                                    {"terminals", test_terminals},
-                                    CU_TEST_INFO_NULL};
+static const CU_TestInfo tests[] = {
+    {"random problems", test_random},     {"keep-outs", test_keepouts},  {"a start", test_start},
+    {"many and few kernels", test_sizes}, {"terminals", test_terminals}, CU_TEST_INFO_NULL};
 
 int main(void)
 {
