@@ -171,7 +171,7 @@ static bool turn_all(Bench *b, Plan *plan, uint32_t q)
 static void test_turned(void)
 {
     unsigned turned = 0;
-    for (uint64_t seed = 100; seed < 112; seed++) {
+    for (uint64_t seed = 100; seed < 116; seed++) {
         Capture c;
         Bench b;
         Rng r = {seed};
