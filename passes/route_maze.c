@@ -552,6 +552,9 @@ void route_set_paths(const LanePaths *m, Arena *a, Stream *s)
     Arena scratch = {0};
     set_ends(s, m->ends, a);
     const Ends *e = m->ends;
+    s->n_segments = 0;
+    if (m->length[0] == 0) /* the ends touch */
+        return;
     uint32_t *at = arena_array(&scratch, uint32_t, m->lanes);
     uint32_t *stop = arena_array(&scratch, uint32_t, m->lanes);
     SegmentVec all = {0};

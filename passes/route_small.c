@@ -285,8 +285,6 @@ static void write_stream(Small *z, SmallStream *t)
     if (t->rows)
         route_set_port(&t->ends, s->from == PLAN_HOST, t->port_side, t->rows);
     route_set_paths(&p, z->r->arena, s);
-    if (t->touching)
-        s->n_segments = 0;
     router_release(z->r, s);
     router_take_stream(z->r, s);
 }

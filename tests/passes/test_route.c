@@ -216,6 +216,34 @@ static bool judge_lane(Judge *j, const Stream *s, uint32_t l)
            judge_bad(j, "ends elsewhere", s, x, y);
 }
 
+/* Each port has one lane, a side no more than there are, lane 0 the leftmost. */
+static void judge_ports(Judge *j)
+{
+    Net *n = j->net;
+    for (unsigned side = 0; side < 2; side++) {
+        Side at = side ? SIDE_E : SIDE_W;
+        uint32_t used = 0, most = side ? n->machine.ports_east : n->machine.ports_west;
+        bool *row = calloc(n->machine.height, sizeof *row);
+        for (size_t i = 0; i < n->plan.streams.n; i++) {
+            const Stream *s = n->plan.streams.data[i];
+            for (uint32_t l = 0; s->port_y && s->port_side == at && l < s->protocol.lanes; l++) {
+                uint32_t y = s->port_y[l];
+                bool down = side == (s->to == PLAN_HOST); /* travelling east */
+                if (row[y])
+                    judge_bad(j, "port used twice", s, side ? (int)n->machine.width : -1, (int)y);
+                if (l > 0 && (y > s->port_y[l - 1]) != down)
+                    judge_bad(j, "ports out of order", s, side ? (int)n->machine.width : -1,
+                              (int)y);
+                row[y] = true;
+                used++;
+            }
+        }
+        if (used > most)
+            judge_bad(j, "too many ports", n->plan.streams.data[0], (int)used, (int)most);
+        free(row);
+    }
+}
+
 static bool judged_good(Net *n, uint64_t limit)
 {
     const Machine *m = &n->machine;
@@ -249,6 +277,7 @@ static bool judged_good(Net *n, uint64_t limit)
         if (kernel_own_colors(to) >> s->color & 1)
             judge_bad(&j, "an own color of its kernel", s, b.x0, b.y0);
     }
+    judge_ports(&j);
     for (size_t i = 0; i < cores * 4; i++)
         if (j.words[i] > limit && j.users[i] > 1)
             j.bad++;
@@ -521,6 +550,8 @@ static void test_given_trees(void)
 
 /* What the router takes to be in use, cell by cell: the region of a consumer is its stream's,
  * with words leaving every core of it by the side it travels. */
+enum { MOST = 4 }; /* streams */
+
 typedef struct All {
     Net *n;
     int w, h;
@@ -528,6 +559,9 @@ typedef struct All {
     int owner[24][36]; /* stream + 1 by color and cell; -1: nobody may have it */
     uint64_t words[36][4];
     int users[36][4], own[36][4]; /* of them, ways */
+    bool port[2][6];              /* W, E: by row, used */
+    unsigned side[MOST];          /* of host streams' ports: 0 W, 1 E */
+    int row[MOST][2];             /* by lane */
     long steps;
 } All;
 
@@ -555,6 +589,8 @@ static bool all_step(All *a, size_t i, uint32_t l, int x, int y, Side in, int gx
     int cell = y * a->w + x, *owner = &a->owner[s->color][cell];
     for (unsigned end = 0; end < 2; end++) {
         int32_t k = end ? s->to : s->from;
+        if (k == PLAN_HOST)
+            continue;
         Box b = plan_box(a->n->plan.kernels.data[k]);
         if (x >= b.x0 && x <= b.x1 && y >= b.y0 && y <= b.y1)
             return false;
@@ -582,19 +618,59 @@ static bool all_step(All *a, size_t i, uint32_t l, int x, int y, Side in, int gx
     return good;
 }
 
-static bool all_lane(All *a, size_t i, uint32_t l)
+/* A lane between ends that are known. */
+static bool all_path(All *a, size_t i, uint32_t l)
 {
     const Stream *s = a->n->plan.streams.data[i];
     int x, y, gx, gy;
-    Side ds, de;
-    if (l == s->protocol.lanes)
-        return all_stream(a, i + 1);
-    edge_at(a->n, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &ds);
-    edge_at(a->n, a->n->plan.kernels.data[s->to], (int)s->to_input, l, &gx, &gy, &de);
+    Side ds = a->side[i] ? SIDE_W : SIDE_E, de = side_opposite(ds); /* at ports */
+    x = gx = a->side[i] ? a->w : -1;
+    y = gy = a->row[i][l];
+    if (s->from != PLAN_HOST)
+        edge_at(a->n, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &ds);
+    if (s->to != PLAN_HOST)
+        edge_at(a->n, a->n->plan.kernels.data[s->to], (int)s->to_input, l, &gx, &gy, &de);
     if (x + side_dx(ds) == gx && y + side_dy(ds) == gy && ds == de)
         return all_lane(a, i, l + 1);
     return all_step(a, i, l, x + side_dx(ds), y + side_dy(ds), ds, gx - side_dx(de),
                     gy - side_dy(de), de);
+}
+
+/* A lane; at the host by every port beyond that of the lane before. */
+static bool all_lane(All *a, size_t i, uint32_t l)
+{
+    const Stream *s = a->n->plan.streams.data[i];
+    if (l == s->protocol.lanes)
+        return all_stream(a, i + 1);
+    if (s->from != PLAN_HOST && s->to != PLAN_HOST)
+        return all_path(a, i, l);
+    bool good = false, down = (a->side[i] == 0) == (s->from == PLAN_HOST);
+    bool *port = a->port[a->side[i]];
+    for (int y = 0; y < a->h && !good; y++) {
+        if (port[y] || (l > 0 && (y > a->row[i][l - 1]) != down))
+            continue;
+        port[y] = true;
+        a->row[i][l] = y;
+        good = all_path(a, i, l);
+        port[y] = false;
+    }
+    return good;
+}
+
+static bool all_sides(All *a, size_t i)
+{
+    const Stream *s = a->n->plan.streams.data[i];
+    const Machine *m = &a->n->machine;
+    if (s->from != PLAN_HOST && s->to != PLAN_HOST)
+        return all_lane(a, i, 0);
+    for (a->side[i] = 0; a->side[i] < 2; a->side[i]++) {
+        uint32_t used = s->protocol.lanes;
+        for (int y = 0; y < a->h; y++)
+            used += a->port[a->side[i]][y];
+        if (used <= (a->side[i] ? m->ports_east : m->ports_west) && all_lane(a, i, 0))
+            return true;
+    }
+    return false;
 }
 
 /* Takes or gives back a cell of an end; false if somebody has it. */
@@ -633,16 +709,18 @@ static bool all_stream(All *a, size_t i)
         bool good = true;
         int x, y;
         Side d;
-        for (uint32_t l = 0; l < s->protocol.lanes; l++) {
+        for (uint32_t l = 0; s->from != PLAN_HOST && l < s->protocol.lanes; l++) {
             edge_at(a->n, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &d);
             good = all_end(a, s, y * a->w + x, d, 1) && good;
         }
-        edge_at(a->n, a->n->plan.kernels.data[s->to], (int)s->to_input, 0, &x, &y, &d);
-        Box b = plan_box(a->n->plan.kernels.data[s->to]);
-        for (y = b.y0; y <= b.y1; y++)
-            for (x = b.x0; x <= b.x1; x++)
-                good = all_end(a, s, y * a->w + x, d, 1) && good;
-        good = good && all_lane(a, i, 0);
+        if (s->to != PLAN_HOST) {
+            edge_at(a->n, a->n->plan.kernels.data[s->to], (int)s->to_input, 0, &x, &y, &d);
+            Box b = plan_box(a->n->plan.kernels.data[s->to]);
+            for (y = b.y0; y <= b.y1; y++)
+                for (x = b.x0; x <= b.x1; x++)
+                    good = all_end(a, s, y * a->w + x, d, 1) && good;
+        }
+        good = good && all_sides(a, i);
         memcpy(a->owner[c], saved_owner, sizeof saved_owner);
         memcpy(a->words, saved_words, sizeof saved_words);
         memcpy(a->users, saved_users, sizeof saved_users);
@@ -652,7 +730,8 @@ static bool all_stream(All *a, size_t i)
     return false;
 }
 
-static bool put_down(Net *n, Rng *rng, unsigned kernels, uint32_t lanes)
+/* `margin` cores of the fabric's border stay free. */
+static bool put_down(Net *n, Rng *rng, unsigned kernels, uint32_t lanes, uint32_t margin)
 {
     for (unsigned i = 0; i < kernels; i++) {
         Kernel *k = rng_below(rng, 5) ? strip(n, 0, 0, lanes, rng_below(rng, 4))
@@ -662,8 +741,8 @@ static bool put_down(Net *n, Rng *rng, unsigned kernels, uint32_t lanes)
         plan_extent(k, &w, &h);
         bool good = false;
         for (unsigned t = 0; t < 20 && !good; t++) {
-            k->x = 1 + rng_below(rng, n->machine.width - w - 1);
-            k->y = 1 + rng_below(rng, n->machine.height - h - 1);
+            k->x = margin + rng_below(rng, n->machine.width - w + 1 - 2 * margin);
+            k->y = margin + rng_below(rng, n->machine.height - h + 1 - 2 * margin);
             good = true;
             for (unsigned o = 0; o < i; o++)
                 good = good && !box_meet(plan_box(k), plan_box(n->plan.kernels.data[o]));
@@ -674,59 +753,105 @@ static bool put_down(Net *n, Rng *rng, unsigned kernels, uint32_t lanes)
     return true;
 }
 
+typedef struct Tally {
+    unsigned decided, feasible, trees; /* trees: only possible by one */
+} Tally;
+
+/* Does the router succeed exactly where trying everything does? */
+static void compare(Net *n, uint64_t limit, unsigned round, Tally *sum)
+{
+    int side = (int)n->machine.width;
+    All *all = calloc(1, sizeof *all);
+    *all = (All){.n = n, .w = side, .h = side, .limit = limit, .steps = 200000};
+    for (size_t k = 0; k < n->plan.kernels.n; k++) {
+        const Kernel *o = n->plan.kernels.data[k];
+        Box b = plan_box(o);
+        for (int c = 0; c < 24; c++)
+            for (int y = b.y0; y <= b.y1; y++)
+                for (int x = b.x0; x <= b.x1; x++)
+                    if (kernel_own_colors(o) >> c & 1)
+                        all->owner[c][y * side + x] = -1;
+    }
+    bool possible = all_stream(all, 0), known = possible || all->steps >= 0, tree = false;
+    Router *r;
+    bool good = plan_route(&n->plan, &n->c.arena, limit, &r);
+    for (size_t i = 0; i < n->plan.streams.n; i++) /* takes less than a way for each */
+        tree = tree || n->plan.streams.data[i]->trunk;
+    if (known) {
+        bool agrees = good == possible || (good && tree);
+        CU_ASSERT_TRUE(agrees);
+        if (!agrees)
+            printf("\n  round %u: %zu streams, %u colors: %s", round, n->plan.streams.n,
+                   n->machine.colors - n->machine.reserved_colors,
+                   possible ? "possible" : "impossible");
+        sum->decided++;
+        sum->feasible += possible;
+        sum->trees += good && !possible;
+    }
+    if (good)
+        CU_ASSERT_TRUE(judged_good(n, UINT64_MAX));
+    free(all);
+}
+
 static void test_small(void)
 {
     Rng rng = {11};
-    unsigned decided = 0, feasible = 0, infeasible = 0, trees = 0;
+    Tally sum = {0};
     for (unsigned round = 0; round < 1000; round++) {
         Net n;
         uint32_t lanes = 1 + rng_below(&rng, 2), side = 4 + rng_below(&rng, 3);
         uint32_t colors = 1 + rng_below(&rng, 5), kernels = 2 + rng_below(&rng, 3);
         net_init(&n, side, side, colors);
-        if (put_down(&n, &rng, kernels, lanes)) {
+        if (put_down(&n, &rng, kernels, lanes, 1)) {
             uint64_t limit = 10 + 5 * rng_below(&rng, 4);
-            for (unsigned i = 0; i < 1 + rng_below(&rng, 4); i++) {
+            for (unsigned i = 0; i < 1 + rng_below(&rng, MOST); i++) {
                 uint32_t from = rng_below(&rng, kernels);
                 uint32_t to = (from + 1 + rng_below(&rng, kernels - 1)) % kernels;
                 Kernel *a = n.plan.kernels.data[from], *b = n.plan.kernels.data[to];
                 if (a->n_out < 3 && b->n_in < 3)
                     stream(&n, a, b, lanes, 4 + 4 * rng_below(&rng, 3));
             }
-            All *all = calloc(1, sizeof *all);
-            *all = (All){.n = &n, .w = (int)side, .h = (int)side, .limit = limit, .steps = 200000};
-            for (unsigned k = 0; k < kernels; k++) {
-                const Kernel *o = n.plan.kernels.data[k];
-                Box b = plan_box(o);
-                for (int c = 0; c < 24; c++)
-                    for (int y = b.y0; y <= b.y1; y++)
-                        for (int x = b.x0; x <= b.x1; x++)
-                            if (kernel_own_colors(o) >> c & 1)
-                                all->owner[c][y * (int)side + x] = -1;
-            }
-            bool possible = all_stream(all, 0), known = possible || all->steps >= 0;
-            Router *r;
-            bool good = plan_route(&n.plan, &n.c.arena, limit, &r);
-            if (known) {
-                decided++;
-                bool tree = false; /* takes less than a way for each */
-                for (size_t i = 0; i < n.plan.streams.n; i++)
-                    tree = tree || n.plan.streams.data[i]->trunk;
-                CU_ASSERT_TRUE(good == possible || (good && tree));
-                trees += good && !possible;
-                if (good != possible && !(good && tree))
-                    printf("\n  round %u: %zu streams, %u lanes, %u colors: %s", round,
-                           n.plan.streams.n, lanes, colors, possible ? "possible" : "impossible");
-                feasible += possible;
-                infeasible += !possible;
-            }
-            if (good)
-                CU_ASSERT_TRUE(judged_good(&n, UINT64_MAX));
-            free(all);
+            compare(&n, limit, round, &sum);
         }
         net_finish(&n);
     }
-    printf("%u decided, %u of them possible, %u more by trees ", decided, feasible, trees);
-    CU_ASSERT_TRUE(decided > 550 && feasible > 200 && infeasible > 200);
+    printf("%u decided, %u of them possible, %u more by trees ", sum.decided, sum.feasible,
+           sum.trees);
+    CU_ASSERT_TRUE(sum.decided > 550 && sum.feasible > 200);
+    CU_ASSERT_TRUE(sum.decided - sum.feasible > 200);
+}
+
+/* With the host: few ports, kernels at the border. */
+static void test_small_ports(void)
+{
+    Rng rng = {13};
+    Tally sum = {0};
+    for (unsigned round = 0; round < 1000; round++) {
+        Net n;
+        uint32_t lanes = 1 + rng_below(&rng, 2), side = 4 + rng_below(&rng, 2);
+        uint32_t colors = 1 + rng_below(&rng, 3), kernels = 1 + rng_below(&rng, 3);
+        net_init(&n, side, side, colors);
+        n.machine.ports_west = rng_below(&rng, 2 * lanes + 2);
+        n.machine.ports_east = rng_below(&rng, 2 * lanes + 2);
+        if (put_down(&n, &rng, kernels, lanes, 0)) {
+            uint64_t limit = 10 + 5 * rng_below(&rng, 4);
+            for (unsigned i = 0; i < 1 + rng_below(&rng, MOST); i++) {
+                Kernel *a = n.plan.kernels.data[rng_below(&rng, kernels)];
+                Kernel *b = n.plan.kernels.data[rng_below(&rng, kernels)];
+                unsigned kind = rng_below(&rng, 3);
+                a = kind == 0 ? NULL : a;
+                b = kind == 1 || a == b ? NULL : b;
+                if ((!a || a->n_out < 3) && (!b || b->n_in < 3))
+                    stream(&n, a, b, lanes, 4 + 4 * rng_below(&rng, 3));
+            }
+            compare(&n, limit, round, &sum);
+        }
+        net_finish(&n);
+    }
+    printf("%u decided, %u of them possible, %u more by trees ", sum.decided, sum.feasible,
+           sum.trees);
+    CU_ASSERT_TRUE(sum.decided > 550 && sum.feasible > 200);
+    CU_ASSERT_TRUE(sum.decided - sum.feasible > 200);
 }
 
 int main(void)
@@ -740,6 +865,7 @@ int main(void)
         {"bundles go on", test_bundles_go_on},
         {"given trees", test_given_trees},
         {"small cases", test_small},
+        {"small cases, ports", test_small_ports},
         {"3,000 kernels", test_many},
         {"wide bundles", test_wide},
         CU_TEST_INFO_NULL,
