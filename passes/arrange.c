@@ -16,6 +16,22 @@
 
 enum { SQUARE = 32, SMALL_FABRIC = 1024, FUTURE = 1 << 12, MANY = 200, HOLES = 8 };
 
+/* Streams by source; those that the host sends to one kernel may go on to the next. */
+static void find_sources(Arrange *g)
+{
+    const Plan *plan = g->plan;
+    for (size_t i = 0; i < plan->kernels.n; i++)
+        for (uint32_t j = 0; j < plan->kernels.data[i]->n_out; j++) {
+            uint32_t id = plan->kernels.data[i]->out[j];
+            vec_push(g->arena, &g->out[arrange_source(g, plan->streams.data[id])], id);
+        }
+    for (size_t i = 0; i < plan->streams.n; i++) {
+        const Stream *s = plan->streams.data[i];
+        if (s->from == PLAN_HOST && arrange_source(g, s) != PLAN_HOST)
+            vec_push(g->arena, &g->out[arrange_source(g, s)], s->id);
+    }
+}
+
 Arrange *arrange_create(Arena *a, Plan *plan)
 {
     Arrange *g = arena_new(a, Arrange);
@@ -28,6 +44,8 @@ Arrange *arrange_create(Arena *a, Plan *plan)
     g->tests = arena_array(a, uint32_t, plan->streams.n);
     for (size_t i = 0; i < plan->streams.n; i++)
         g->room[i] = plan->streams.data[i]->protocol.lanes;
+    g->out = arena_array(a, IdVec, g->n);
+    find_sources(g);
     if (plan->programs_given)
         g->mirror = arena_array(a, bool, g->n);
     for (uint32_t i = 0; g->mirror && i < g->n; i++)
@@ -95,20 +113,33 @@ void arrange_take(Arrange *g, Kernel *k)
 
 static Stream *stream_at(const Arrange *g, const Kernel *k, uint32_t i)
 {
-    return g->plan->streams.data[i < k->n_in ? k->in[i] : k->out[i - k->n_in]];
+    return g->plan->streams.data[i < k->n_in ? k->in[i] : g->out[k->id].data[i - k->n_in]];
+}
+
+static uint32_t n_streams(const Arrange *g, const Kernel *k)
+{
+    return k->n_in + (uint32_t)g->out[k->id].n;
+}
+
+/* The other end of the kernel's i-th stream. */
+static int32_t partner(const Arrange *g, const Kernel *k, uint32_t i)
+{
+    const Stream *s = stream_at(g, k, i);
+    return i < k->n_in ? arrange_source(g, s) : s->to;
 }
 
 /* Results for a kernel that has no place yet must be able to turn on the fabric. */
 static uint64_t future_cost(Arrange *g, const Kernel *k, const Stream *s)
 {
-    const EdgeLine *e = arrange_line(g, k, -1);
+    const EdgeLine *e = arrange_line(g, k, arrange_source_end(g, s));
     const Machine *m = g->plan->machine;
     Box b = plan_box(k);
     int32_t free = e->travel == SIDE_E   ? (int32_t)m->width - 1 - b.x1
                    : e->travel == SIDE_W ? b.x0
                    : e->travel == SIDE_S ? (int32_t)m->height - 1 - b.y1
                                          : b.y0;
-    int32_t want = (int32_t)g->room[s->id];
+    int32_t want = (int32_t)g->room[s->id], wall = arrange_front(g->plan, k, e, e->travel);
+    free = wall < free ? wall : free;
     return free < want ? (uint64_t)(want - free) * FUTURE : 0;
 }
 
@@ -121,9 +152,9 @@ static bool end_placed(const Arrange *g, int32_t kernel)
 uint64_t arrange_cost(Arrange *g, const Kernel *k)
 {
     uint64_t cost = 0;
-    for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
+    for (uint32_t i = 0; i < n_streams(g, k); i++) {
         const Stream *s = stream_at(g, k, i);
-        int32_t other = i < k->n_in ? s->from : s->to;
+        int32_t other = partner(g, k, i);
         if (end_placed(g, other))
             cost += stream_estimate(g, s);
         else if (i >= k->n_in)
@@ -160,9 +191,9 @@ static bool has_way(Arrange *g, const Stream *s)
 static uint64_t tested_cost(Arrange *g, const Kernel *k)
 {
     uint64_t cost = 0;
-    for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
+    for (uint32_t i = 0; i < n_streams(g, k); i++) {
         const Stream *s = stream_at(g, k, i);
-        if (end_placed(g, i < k->n_in ? s->from : s->to) && !has_way(g, s))
+        if (end_placed(g, partner(g, k, i)) && !has_way(g, s))
             cost += ARRANGE_BAD * 64;
     }
     return cost;
@@ -254,9 +285,10 @@ static Box line_box(Side travel, const EdgeLine *e, Box at)
 static void meet(Arrange *g, Kernel *k, const Stream *s, Best *best)
 {
     bool in = s->to == (int32_t)k->id;
-    const Kernel *other = g->plan->kernels.data[in ? s->from : s->to];
-    const EdgeLine *mine = arrange_line(g, k, in ? (int)s->to_input : -1);
-    const EdgeLine *theirs = arrange_line(g, other, in ? -1 : (int)s->to_input);
+    const Kernel *other = g->plan->kernels.data[in ? arrange_source(g, s) : s->to];
+    unsigned leaves = arrange_source_end(g, s);
+    const EdgeLine *mine = arrange_line(g, k, in ? s->to_input : leaves);
+    const EdgeLine *theirs = arrange_line(g, other, in ? leaves : s->to_input);
     Side d = in ? theirs->travel : mine->travel;
     unsigned turn = ((in ? mine->travel : theirs->travel) + 4u - d) % 4;
     uint32_t w, h;
@@ -345,9 +377,9 @@ static void candidates(Arrange *g, Kernel *k, int32_t x, int32_t y, Best *best)
         }
         if (x >= 0)
             try_at(g, k, x, y, best);
-        for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
+        for (uint32_t i = 0; i < n_streams(g, k); i++) {
             const Stream *s = stream_at(g, k, i);
-            int32_t other = i < k->n_in ? s->from : s->to, n = (int32_t)g->room[s->id];
+            int32_t other = partner(g, k, i), n = (int32_t)g->room[s->id];
             if (other == PLAN_HOST) {
                 at_sides(g, k, y, n, best);
             } else if (g->placed[other]) {
@@ -389,11 +421,10 @@ static void in_holes(Arrange *g, Kernel *k, Best *best)
     const PackRect *fixed = obstacles(g, &scratch, &n);
     PackRect *holes;
     n_holes = pack_holes(&scratch, (int32_t)m->width, (int32_t)m->height, fixed, n, &holes);
-    PackTerminal near[KERNEL_MAX_INPUTS + KERNEL_MAX_OUTPUTS];
+    PackTerminal *near = arena_array(&scratch, PackTerminal, n_streams(g, k));
     uint32_t n_near = 0;
-    for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
-        const Stream *s = stream_at(g, k, i);
-        int32_t other = i < k->n_in ? s->from : s->to;
+    for (uint32_t i = 0; i < n_streams(g, k); i++) {
+        int32_t other = partner(g, k, i);
         if (other == PLAN_HOST || !g->placed[other])
             continue;
         Box b = plan_box(g->plan->kernels.data[other]);
@@ -426,9 +457,8 @@ static void outward(Arrange *g, Kernel *k, Best *best)
     const Machine *m = g->plan->machine;
     int32_t extent = (int32_t)(m->width > m->height ? m->width : m->height);
     Box b = {0, (int32_t)m->height / 2, 0, (int32_t)m->height / 2};
-    for (uint32_t i = k->n_in + k->n_out; i-- > 0;) {
-        const Stream *s = stream_at(g, k, i);
-        int32_t other = i < k->n_in ? s->from : s->to;
+    for (uint32_t i = n_streams(g, k); i-- > 0;) {
+        int32_t other = partner(g, k, i);
         if (other != PLAN_HOST && g->placed[other])
             b = plan_box(g->plan->kernels.data[other]);
     }
@@ -520,10 +550,11 @@ uint32_t arrange_keep(Arrange *g, const PassContext *cx, unsigned ring)
         memcpy(next, loose, g->n * sizeof *next);
         for (size_t i = 0; i < plan->streams.n; i++) {
             const Stream *s = plan->streams.data[i];
-            if (s->from == PLAN_HOST || s->to == PLAN_HOST)
+            int32_t from = arrange_source(g, s);
+            if (from == PLAN_HOST || s->to == PLAN_HOST)
                 continue;
-            next[s->from] = next[s->from] || loose[s->to];
-            next[s->to] = next[s->to] || loose[s->from];
+            next[from] = next[from] || loose[s->to];
+            next[s->to] = next[s->to] || loose[from];
         }
         memcpy(loose, next, g->n * sizeof *next);
     }
@@ -615,7 +646,8 @@ void arrange_orient(Arrange *g, const uint32_t *order, uint32_t n)
     for (uint32_t i = n; i-- > 0;) {
         Kernel *k = g->plan->kernels.data[order[i]];
         const Stream *in = g->plan->streams.data[k->in[0]];
-        Kernel *from = in->from == PLAN_HOST ? NULL : g->plan->kernels.data[in->from];
+        int32_t source = arrange_source(g, in);
+        Kernel *from = source == PLAN_HOST ? NULL : g->plan->kernels.data[source];
         for (unsigned p = 0; p < (from ? 4 : 1); p++) {
             uint64_t best = UINT64_MAX;
             if (from) {
@@ -626,8 +658,8 @@ void arrange_orient(Arrange *g, const uint32_t *order, uint32_t n)
                 k->turn = k->turn % 2 + 2 * (o / 2);
                 k->mirror = o % 2;
                 uint64_t c = cost[k->id][o] + stream_estimate(g, in);
-                for (uint32_t j = 0; j < k->n_out && p == 0; j++) {
-                    const Stream *out = g->plan->streams.data[k->out[j]];
+                for (uint32_t j = k->n_in; j < n_streams(g, k) && p == 0; j++) {
+                    const Stream *out = stream_at(g, k, j);
                     if (out->to == PLAN_HOST)
                         cost[k->id][o] += stream_estimate(g, out);
                     c += out->to == PLAN_HOST ? stream_estimate(g, out) : 0;
@@ -643,7 +675,7 @@ void arrange_orient(Arrange *g, const uint32_t *order, uint32_t n)
     }
     for (uint32_t i = 0; i < n; i++) {
         Kernel *k = g->plan->kernels.data[order[i]];
-        int32_t from = g->plan->streams.data[k->in[0]]->from;
+        int32_t from = arrange_source(g, g->plan->streams.data[k->in[0]]);
         const Kernel *f = from == PLAN_HOST ? NULL : g->plan->kernels.data[from];
         unsigned o = pick[k->id][f ? f->turn / 2 * 2 + (f->mirror ? 1 : 0) : 0];
         k->turn = k->turn % 2 + 2 * (o / 2);

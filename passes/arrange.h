@@ -18,7 +18,7 @@ typedef struct EdgeLine {
 } EdgeLine;
 
 typedef struct KernelLines {
-    EdgeLine edge[8][KERNEL_MAX_INPUTS + 1]; /* by orientation; out last */
+    EdgeLine edge[8][2 * KERNEL_MAX_INPUTS + 1]; /* by orientation and arrange_line()'s end */
 } KernelLines;
 
 typedef VEC(uint32_t) IdVec;
@@ -35,13 +35,23 @@ typedef struct Arrange {
                         left free in any case */
     uint32_t *tests; /* by stream: so often may the router say that its ends as they stand have no
                         way; 0: it is not asked */
+    IdVec *out;      /* by kernel: streams that it is the source of */
     IdVec *bins;     /* kernels by parts of the fabric */
     uint32_t bins_x, bins_y;
     uint64_t work; /* candidates looked at */
 } Arrange;
 
 Arrange *arrange_create(Arena *a, Plan *plan);
-const EdgeLine *arrange_line(Arrange *g, const Kernel *k, int input); /* -1: its result's */
+/* An end of streams at a kernel: an input, LINE_RESULT, or LINE_BEYOND + an input: where its lanes
+ * go on behind the kernel. */
+enum { LINE_RESULT = KERNEL_MAX_INPUTS, LINE_BEYOND = KERNEL_MAX_INPUTS + 1 };
+const EdgeLine *arrange_line(Arrange *g, const Kernel *k, unsigned end);
+/* Cores in front of an edge, towards `front`, up to the first that are dead, if there are any. */
+int32_t arrange_front(const Plan *plan, const Kernel *k, const EdgeLine *e, Side front);
+/* Where a stream leaves from: its kernel, and the end there. Trunks that may be chosen anew count
+ * for nothing. */
+int32_t arrange_source(const Arrange *g, const Stream *s);
+unsigned arrange_source_end(const Arrange *g, const Stream *s);
 /* Hops, turns and the impossible, all streams of a kernel with ends that are placed; or all. */
 uint64_t arrange_cost(Arrange *g, const Kernel *k);
 uint64_t arrange_total(Arrange *g);

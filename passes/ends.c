@@ -15,18 +15,28 @@ enum { LANE_WEIGHT = 4 }; /* so that narrow streams, too, are kept short */
 
 /* ---- edges ---- */
 
-static void find_line(Arrange *g, const Kernel *k, int input, EdgeLine *line)
+static int32_t least(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+static int32_t most(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
+static void find_line(Arrange *g, const Kernel *k, unsigned end, EdgeLine *line)
 {
     ArenaMark mark = arena_mark(g->arena);
     Edge e = {0};
     Kernel at = *k;
     at.x = at.y = 0;
-    if (input < 0)
+    bool leaves = end >= LINE_RESULT;
+    if (end == LINE_RESULT)
         kernel_edge_out(g->arena, k, &e);
     else
-        kernel_edge_in(g->arena, k, (uint32_t)input, &e);
+        kernel_edge_in(g->arena, k, leaves ? end - LINE_BEYOND : end, &e);
     *line = (EdgeLine){.known = true, .lanes = e.lanes, .travel = plan_side(k, e.travel)};
-    bool far = (e.travel == SIDE_E || e.travel == SIDE_S) == (input < 0);
+    bool far = (e.travel == SIDE_E || e.travel == SIDE_S) == leaves;
     bool along_y = e.travel == SIDE_E || e.travel == SIDE_W;
     for (unsigned i = 0; i < 2; i++) {
         uint32_t p = e.position[i ? e.lanes - 1 : 0], x, y;
@@ -43,13 +53,45 @@ static void find_line(Arrange *g, const Kernel *k, int input, EdgeLine *line)
     arena_rewind(g->arena, mark);
 }
 
-const EdgeLine *arrange_line(Arrange *g, const Kernel *k, int input)
+const EdgeLine *arrange_line(Arrange *g, const Kernel *k, unsigned end)
 {
-    unsigned which = input < 0 ? KERNEL_MAX_INPUTS : (unsigned)input;
-    EdgeLine *e = &g->lines[k->id].edge[k->turn * 2 + (k->mirror ? 1 : 0)][which];
+    EdgeLine *e = &g->lines[k->id].edge[k->turn * 2 + (k->mirror ? 1 : 0)][end];
     if (!e->known)
-        find_line(g, k, input, e);
+        find_line(g, k, end, e);
     return e;
+}
+
+int32_t arrange_source(const Arrange *g, const Stream *s)
+{
+    return g->plan->programs_given ? stream_source(s) : s->from;
+}
+
+unsigned arrange_source_end(const Arrange *g, const Stream *s)
+{
+    bool passed = g->plan->programs_given && s->trunk && !s->forks;
+    return passed ? LINE_BEYOND + s->trunk->to_input : LINE_RESULT;
+}
+
+int32_t arrange_front(const Plan *plan, const Kernel *k, const EdgeLine *e, Side front)
+{
+    int32_t best = INT32_MAX, x = (int32_t)k->x, y = (int32_t)k->y;
+    int32_t x0 = x + least(e->x0, e->x1), x1 = x + most(e->x0, e->x1);
+    int32_t y0 = y + least(e->y0, e->y1), y1 = y + most(e->y0, e->y1);
+    for (size_t i = 0; i < plan->keepouts.n; i++) {
+        const KeepOut *o = &plan->keepouts.data[i];
+        int32_t ox0 = (int32_t)o->x, ox1 = ox0 + (int32_t)o->w - 1;
+        int32_t oy0 = (int32_t)o->y, oy1 = oy0 + (int32_t)o->h - 1;
+        bool along_y = front == SIDE_N || front == SIDE_S;
+        if (!o->dead || (along_y ? ox0 > x1 || ox1 < x0 : oy0 > y1 || oy1 < y0))
+            continue;
+        int32_t free = front == SIDE_N   ? y0 - oy1 - 1
+                       : front == SIDE_S ? oy0 - y1 - 1
+                       : front == SIDE_W ? x0 - ox1 - 1
+                                         : ox0 - x1 - 1;
+        if (free >= 0 && free < best)
+            best = free;
+    }
+    return best;
 }
 
 /* ---- frames ---- */
@@ -94,7 +136,8 @@ typedef struct View {
     Point out0, in0;
     bool even; /* both edges have their lanes at the same steps */
     Box producer, consumer, fabric;
-    int32_t room, clear; /* tracks for turns; cores to be left free between the edges */
+    int32_t room, clear;       /* tracks for turns; cores to be left free between the edges */
+    int32_t wall_out, wall_in; /* cores in front of the edges up to some that are dead */
 } View;
 
 static Box flip(Box b)
@@ -110,7 +153,9 @@ static View look(const Plan *plan, const EdgeLine *a, const Kernel *from, const 
     int32_t bx = (int32_t)to->x, by = (int32_t)to->y;
     View v = {.turn = ((unsigned)b->travel + 4 - (unsigned)d) % 4,
               .room = (int32_t)room,
-              .clear = (int32_t)(room - a->lanes)};
+              .clear = (int32_t)(room - a->lanes),
+              .wall_out = arrange_front(plan, from, a, a->travel),
+              .wall_in = arrange_front(plan, to, b, side_opposite(b->travel))};
     v.out0 = to_east(d, ax + a->x0, ay + a->y0);
     v.in0 = to_east(d, bx + b->x0, by + b->y0);
     v.out = hull(v.out0, to_east(d, ax + a->x1, ay + a->y1));
@@ -139,19 +184,11 @@ static bool columns_meet(Box a, Box b)
 {
     return a.x0 <= b.x1 && b.x0 <= a.x1;
 }
-static int32_t least(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-static int32_t most(int32_t a, int32_t b)
-{
-    return a > b ? a : b;
-}
 
 /* Free tracks in front of the edges, up to the partner or the end of the fabric. */
 static int32_t room_out(const View *v)
 {
-    int32_t r = v->fabric.x1 - v->out.x1;
+    int32_t r = least(v->fabric.x1 - v->out.x1, v->wall_out);
     if (rows_meet(v->out, v->consumer) && v->consumer.x0 > v->out.x1)
         r = least(r, v->consumer.x0 - v->out.x1 - 1);
     return r;
@@ -160,13 +197,14 @@ static int32_t room_out(const View *v)
 static int32_t room_in(const View *v)
 {
     if (v->turn == 1) {
-        int32_t r = v->in.y0 - v->fabric.y0;
+        int32_t r = least(v->in.y0 - v->fabric.y0, v->wall_in);
         if (columns_meet(v->in, v->producer) && v->producer.y1 < v->in.y0)
             r = least(r, v->in.y0 - v->producer.y1 - 1);
         return r;
     }
     bool same = v->turn == 0;
     int32_t r = same ? v->in.x0 - v->fabric.x0 : v->fabric.x1 - v->in.x1;
+    r = least(r, v->wall_in);
     if (rows_meet(v->in, v->producer)) {
         if (same && v->producer.x1 < v->in.x0)
             r = least(r, v->in.x0 - v->producer.x1 - 1);
@@ -192,6 +230,9 @@ static uint64_t turns_cost(const View *v, unsigned turns)
 static uint64_t direct(const View *v)
 {
     int32_t between = v->in.x0 - v->out.x1 - 1;
+    int32_t wanted = between >= 0 && between < v->room && v->turn < 2 ? between : v->room;
+    if (v->wall_out < wanted || v->wall_in < wanted)
+        return SIZE_NEVER;
     switch (v->turn) {
     case 0:
         if (v->even && v->in0.y == v->out0.y && between >= v->clear)
@@ -259,6 +300,10 @@ static uint64_t host_estimate(const Plan *plan, const EdgeLine *e, const Kernel 
             break;
         }
         unsigned turns = e->travel == travel ? 0 : e->travel == side_opposite(travel) ? 2 : 1;
+        int32_t wall = arrange_front(plan, k, e, front);
+        if (turns == 0 && wall < hops)
+            turns = 2;
+        free = least(free, wall);
         uint64_t cost = (uint64_t)hops + turns * ((uint64_t)n / 2 + 2);
         if (turns == 2)
             cost += (uint64_t)(b.x1 - b.x0 + 2 * n);
@@ -272,20 +317,22 @@ static uint64_t host_estimate(const Plan *plan, const EdgeLine *e, const Kernel 
 
 uint64_t stream_estimate(Arrange *g, const Stream *s)
 {
-    const Kernel *from = s->from == PLAN_HOST ? NULL : g->plan->kernels.data[s->from];
+    int32_t source = arrange_source(g, s);
+    unsigned end = arrange_source_end(g, s);
+    const Kernel *from = source == PLAN_HOST ? NULL : g->plan->kernels.data[source];
     const Kernel *to = s->to == PLAN_HOST ? NULL : g->plan->kernels.data[s->to];
     uint32_t room = g->room[s->id];
     uint64_t cost;
     if (from && to) {
-        View v = look(g->plan, arrange_line(g, from, -1), from,
-                      arrange_line(g, to, (int)s->to_input), to, room);
+        View v = look(g->plan, arrange_line(g, from, end), from, arrange_line(g, to, s->to_input),
+                      to, room);
         cost = direct(&v);
         if (cost >= SIZE_NEVER)
             cost = around(&v);
     } else if (to) {
-        cost = host_estimate(g->plan, arrange_line(g, to, (int)s->to_input), to, true, room);
+        cost = host_estimate(g->plan, arrange_line(g, to, s->to_input), to, true, room);
     } else {
-        cost = host_estimate(g->plan, arrange_line(g, from, -1), from, false, room);
+        cost = host_estimate(g->plan, arrange_line(g, from, end), from, false, room);
     }
     uint64_t bad = cost >= ARRANGE_BAD ? ARRANGE_BAD : 0;
     return bad * 64 + (cost - bad) * (s->protocol.lanes + LANE_WEIGHT);

@@ -76,10 +76,20 @@ bool router_add_stream(Router *r, Stream *s, unsigned effort, uint32_t *cost)
     return true;
 }
 
-/* Wide bundles to and from the host first: ports are few. */
+static unsigned depth(const Stream *s)
+{
+    unsigned n = 0;
+    for (; s->trunk; s = s->trunk)
+        n++;
+    return n;
+}
+
+/* Trunks before what goes on from them; wide bundles to and from the host first: ports are few. */
 static int by_need(const void *a, const void *b)
 {
     const Stream *p = *(Stream *const *)a, *q = *(Stream *const *)b;
+    if (depth(p) != depth(q))
+        return depth(p) < depth(q) ? -1 : 1;
     bool hp = stream_has_ports(p), hq = stream_has_ports(q);
     if (hp != hq)
         return hp ? -1 : 1;

@@ -154,11 +154,21 @@ static void meet_colors(const Router *r, Box box, Side side, uint64_t share, con
     }
 }
 
+/* Colors of kernels and of what is dead. */
+static uint32_t kernel_colors(const Router *r, Box box)
+{
+    uint32_t colors = 0;
+    Meet m = meet_begin(r, box);
+    for (const Taken *t; (t = meet_next(&m)) != NULL;)
+        colors |= t->stream < 0 && !t->history ? t->colors : 0;
+    return colors;
+}
+
 void pricing_begin(Router *r, const Stream *s, uint64_t share, Pricing *p)
 {
     uint64_t words = stream_words(s), none = 0;
     *p = (Pricing){.words = words < r->limit ? words : r->limit, .colors = router_usable_colors(r)};
-    /* A tree has one color, that of what lies of it. */
+    /* A tree has one color, that of what lies of it, free at the ends of what does not yet. */
     const Stream *root = stream_root(s), *o;
     if (s->color_fixed)
         p->colors = 1u << s->color;
@@ -166,8 +176,11 @@ void pricing_begin(Router *r, const Stream *s, uint64_t share, Pricing *p)
         p->colors = r->index->tree_colors;
     else
         for (uint32_t i = 0; (o = route_tree(r->plan, root, &i)) != NULL;)
-            if (o->id != s->id && r->index->of_stream[o->id].n)
+            if (o->id != s->id && router_lies(r, o))
                 p->colors = 1u << o->color;
+            else if (o->id != s->id)
+                p->hard |= kernel_colors(r, router_out_edge(r, o)) |
+                           kernel_colors(r, router_in_region(r, o));
     /* Alone on its links a stream is as fast as it can be, so the limit is enough for it. */
     meet_colors(r, router_out_edge(r, s), SIDE_RAMP, share, s, &p->hard, p->shared, &none);
     meet_colors(r, router_in_region(r, s), SIDE_RAMP, share, s, &p->hard, p->shared, &none);

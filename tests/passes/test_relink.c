@@ -137,10 +137,14 @@ static void test_random(void)
     Count count = {0};
     for (uint64_t seed = 0; seed < NETWORKS; seed++)
         one(seed, &count);
+    // Where a branch was routed before its trunk, or a kernel's edge faced a hole.
+    static const uint8_t hard[] = {17, 24, 67, 69, 86, 112, 140};
+    for (unsigned i = 0; i < sizeof hard; i++)
+        one(hard[i], &count);
     printf("%u networks, %u moved, %u on other ways, %u refused ... ", count.ran, count.moved,
            count.stayed, count.refused);
     CU_ASSERT_TRUE(count.ran >= NETWORKS / 2);
-    CU_ASSERT_TRUE(count.refused * 10 <= count.ran);
+    CU_ASSERT_EQUAL(count.refused, 0);
     CU_ASSERT_TRUE(count.moved >= count.ran / 2);
 }
 
