@@ -47,8 +47,10 @@ typedef struct Judge {
 
 const char *kernel_operators(Arena *a, const Kernel *k)
 {
-    if (!k->anchor)
+    if (k->kind == KERNEL_ADAPTER)
         return "adapter";
+    if (!k->anchor || k->anchor->op == OP_INPUT)
+        return "of an image";
     const char *s = op_info[k->anchor->op].text;
     for (uint32_t i = 0; i < k->n_steps; i++)
         s = arena_printf(a, "%s+%s", s, op_info[k->steps[i]->op].text);

@@ -42,7 +42,8 @@ static void write_kernel(xmlTextWriter *w, Arena *a, const Kernel *k)
     xml_put_number(w, "split", k->shape.split);
     xml_put_number(w, "cycles", k->shape.cycles);
     xml_put_number(w, "bytes", k->shape.bytes);
-    for (uint32_t i = 0; k->anchor && i <= k->n_steps; i++) {
+    bool known = k->anchor && k->anchor->op != OP_INPUT; /* an image has no operators */
+    for (uint32_t i = 0; known && i <= k->n_steps; i++) {
         const Node *n = i ? k->steps[i - 1] : k->anchor;
         xmlTextWriterStartElement(w, (const xmlChar *)"operator");
         xml_put(w, "op", op_info[n->op].text);

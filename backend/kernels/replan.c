@@ -160,8 +160,8 @@ static bool is_own(const StreamInfo *s)
 static bool protocol_good(const StreamInfo *s)
 {
     return s->rows >= 1 && s->cols >= 1 && s->segs >= 1 && s->segs <= s->cols && s->features >= 1 &&
-           s->lanes <= s->features && s->rows <= TYPE_MAX_EXTENT && s->cols <= TYPE_MAX_EXTENT &&
-           s->features <= TYPE_MAX_EXTENT &&
+           s->lanes >= 1 && s->lanes <= s->features && s->rows <= TYPE_MAX_EXTENT &&
+           s->cols <= TYPE_MAX_EXTENT && s->features <= TYPE_MAX_EXTENT &&
            (uint64_t)s->rows * s->cols <= TYPE_MAX_ELEMENTS / s->features;
 }
 

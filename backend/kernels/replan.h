@@ -14,6 +14,11 @@
  * message if what the image says of its kernels does not fit together. */
 bool kernels_replan(Arena *a, Diag *d, const Image *image, Plan *plan);
 
+/* Gives that plan what pictures and dumps of it show besides: streams their ways, ports and rings
+ * as the image has them, the host's tensors their names. False with a message if routers lead
+ * elsewhere than the image says. */
+bool kernels_restore_ways(Arena *a, Diag *d, const Image *image, Plan *plan);
+
 /* The image with its kernels where the plan has them, turned as there but mirrored as before, and
  * streams on the plan's ways. */
 bool kernels_move(Arena *a, Diag *d, const Image *image, const Plan *plan, Image *result);

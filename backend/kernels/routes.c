@@ -298,7 +298,7 @@ static void line(Pieces *p, uint32_t lane, int64_t x, int64_t y, uint32_t n, Sid
     }
 }
 
-static bool in_region(const Kernel *k, int64_t x, int64_t y)
+bool emit_in_region(const Kernel *k, int64_t x, int64_t y)
 {
     uint32_t w, h;
     plan_extent(k, &w, &h);
@@ -313,9 +313,8 @@ static bool lane_ends_wrong(Emitter *e, const Stream *s, uint32_t lane, int64_t 
                          s->name, lane, (long long)x, (long long)y);
 }
 
-/* Fabric position of a lane at an edge of a kernel, or where it leaves it straight on. */
-static void edge_place(const Kernel *k, const Edge *edge, bool leaves, uint32_t lane, uint32_t *x,
-                       uint32_t *y)
+void emit_edge_place(const Kernel *k, const Edge *edge, bool leaves, uint32_t lane, uint32_t *x,
+                     uint32_t *y)
 {
     uint32_t at = edge->position[lane];
     if (edge->travel == SIDE_S || edge->travel == SIDE_N)
@@ -386,17 +385,17 @@ bool emit_bundle(Emitter *e, const Stream *s)
         p.next = 0;
         if (from) {
             uint32_t fx, fy;
-            edge_place(from, &out, true, l, &fx, &fy);
+            emit_edge_place(from, &out, true, l, &fx, &fy);
             if (fx != x || fy != y)
                 return lane_ends_wrong(e, s, l, x, y);
         }
-        if (stream_enters(s) && to && in_region(to, x, y))
+        if (stream_enters(s) && to && emit_in_region(to, x, y))
             continue; /* the port's router is the consumer's own */
         if (!lane_routers(&p, l, &x, &y, from ? SIDE_RAMP : s->port_side, last))
             return false;
         if (to) {
             uint32_t fx, fy;
-            edge_place(to, &in, false, l, &fx, &fy);
+            emit_edge_place(to, &in, false, l, &fx, &fy);
             if (x + side_dx(last) != fx || y + side_dy(last) != fy)
                 return lane_ends_wrong(e, s, l, x, y);
         } else if (x != (last == SIDE_W ? 0 : (int64_t)plan->machine->width - 1) ||

@@ -111,21 +111,9 @@ static bool explain(Diag *d, const DriverOptions *o, const PassContext *cx)
     return ok;
 }
 
-static bool write_reports(Diag *d, const DriverOptions *o, const PassContext *cx,
-                          const PipelineTimes *times)
+bool driver_draw(Diag *d, const DriverOptions *o, const Plan *plan)
 {
-    const Plan *plan = cx->plan;
     bool ok = true;
-    for (size_t i = 0; i < o->report.n; i++) {
-        const char *path = o->report.data[i];
-        size_t len = strlen(path);
-        Text t = {0};
-        if (len >= 5 && strcmp(path + len - 5, ".json") == 0)
-            report_json(&t, cx, times);
-        else
-            report_text(&t, cx, times);
-        ok = write_text(d, path, &t) && ok;
-    }
     if (o->placed_svg) {
         Text t = {0};
         plan_svg(&t, plan);
@@ -140,6 +128,24 @@ static bool write_reports(Diag *d, const DriverOptions *o, const PassContext *cx
         ok = placement_xml_write(d, plan, o->dump_placement) && ok;
     if (o->dump_routing)
         ok = routing_xml_write(d, plan, o->dump_routing) && ok;
+    return ok;
+}
+
+static bool write_reports(Diag *d, const DriverOptions *o, const PassContext *cx,
+                          const PipelineTimes *times)
+{
+    bool ok = true;
+    for (size_t i = 0; i < o->report.n; i++) {
+        const char *path = o->report.data[i];
+        size_t len = strlen(path);
+        Text t = {0};
+        if (len >= 5 && strcmp(path + len - 5, ".json") == 0)
+            report_json(&t, cx, times);
+        else
+            report_text(&t, cx, times);
+        ok = write_text(d, path, &t) && ok;
+    }
+    ok = driver_draw(d, o, cx->plan) && ok;
     if (o->estimate && o->report.n == 0 && !o->quiet) {
         Text t = {0};
         report_text(&t, cx, times);

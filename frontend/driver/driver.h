@@ -15,6 +15,9 @@ typedef struct DriverOptions {
 /* Text to image, by the options; reports to d. */
 bool driver_compile(Diag *d, const DriverOptions *o, const char *model);
 
+/* Pictures and dumps of a routed plan that the options ask for. */
+bool driver_draw(Diag *d, const DriverOptions *o, const Plan *plan);
+
 /* After a plan that could not be made: notes on what change would make it fit. */
 void driver_nearest(Diag *d, const PassContext *failed, const Define *defines, size_t n_defines);
 

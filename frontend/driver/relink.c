@@ -81,6 +81,16 @@ static void tell(const Image *image, const Image *result, bool fits, uint32_t n_
         printf("  and %u more\n", n_moved - told);
 }
 
+// The image as it was written, back as a plan.
+static bool draw(Arena *a, Diag *d, const DriverOptions *o, const Image *image)
+{
+    Plan plan;
+    if (!o->placed_svg && !o->routed_svg && !o->dump_placement && !o->dump_routing)
+        return true;
+    return kernels_replan(a, d, image, &plan) && kernels_restore_ways(a, d, image, &plan) &&
+           plan_set_defects(d, &plan, &image->defects) && driver_draw(d, o, &plan);
+}
+
 static bool relink(Arena *a, Diag *d, const DriverOptions *o, const Image *image)
 {
     Defects defects;
@@ -101,7 +111,7 @@ static bool relink(Arena *a, Diag *d, const DriverOptions *o, const Image *image
                          "the checker rejects what came of '%s': its plan does not describe its "
                          "programs; nothing was written",
                          o->relink);
-    ok = ok && io_write(d, o->output, bytes.data, bytes.len);
+    ok = ok && draw(a, d, o, &again) && io_write(d, o->output, bytes.data, bytes.len);
     if (ok && !o->quiet && strcmp(o->output, "-") != 0)
         tell(image, &result, fits, n_moved);
     bytes_free(&bytes);

@@ -101,7 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         run(&a, &d, &fabric);
     Plan plan; // what --relink makes of an image that is good but for what it says of its kernels
-    if (d.n_errors == 0 && !kernels_replan(&a, &d, &image, &plan))
+    if (d.n_errors == 0 &&
+        !(kernels_replan(&a, &d, &image, &plan) && kernels_restore_ways(&a, &d, &image, &plan)))
         must(d.n_errors > 0 && !d.internal);
     fclose(d.out);
     bytes_free(&file);

@@ -6,7 +6,7 @@
 
 #include "backend/kernels/replan.h"
 #include "passes/defects.h"
-#include "passes/planner.h"
+#include "passes/routing.h"
 #include "tests/common/suite.h"
 #include "tests/ir/graph_testing.h"
 #include "tests/kernels/bench.h"
@@ -91,6 +91,37 @@ static void check_moved(Bench *b, Capture *c, const Image *moved, Rng *r, const 
     bytes_free(&bytes);
 }
 
+// The ways that the image has are those of the plan it was made from, router by router.
+static void check_ways(Bench *b, const char *label)
+{
+    const Plan *was = b->cx.plan;
+    Plan plan;
+    bool same = kernels_replan(&b->arena, &b->diag, &b->image, &plan) &&
+                kernels_restore_ways(&b->arena, &b->diag, &b->image, &plan);
+    CU_ASSERT_TRUE_FATAL(same && plan.streams.n == was->streams.n);
+    for (size_t i = 0; i < plan.streams.n; i++) {
+        Arena a = {0};
+        const Stream *p = was->streams.data[i], *q = plan.streams.data[i];
+        size_t ports = p->port_y ? p->protocol.lanes * sizeof *p->port_y : 0;
+        same = same && p->color == q->color && p->tensor == q->tensor &&
+               (ports == 0 || (p->port_side == q->port_side && q->port_y &&
+                               memcmp(p->port_y, q->port_y, ports) == 0));
+        for (uint32_t l = 0; l < p->protocol.lanes; l++) {
+            SeedVec x = {0}, y = {0};
+            route_lane_routers(p, l, &a, &x);
+            route_lane_routers(q, l, &a, &y);
+            same = same && p->start_x[l] == q->start_x[l] && p->start_y[l] == q->start_y[l] &&
+                   x.n == y.n;
+            for (size_t k = 0; same && k < x.n; k++)
+                same = x.data[k].x == y.data[k].x && x.data[k].y == y.data[k].y;
+        }
+        arena_free(&a);
+    }
+    CU_ASSERT_TRUE(same);
+    if (!same)
+        fprintf(stderr, "%s: ways differ\n", label);
+}
+
 static void one(uint64_t seed, Count *count)
 {
     Capture c;
@@ -109,6 +140,7 @@ static void one(uint64_t seed, Count *count)
         Image moved;
         uint32_t n_moved;
         count->ran++;
+        check_ways(&b, label);
         random_map(&b, &r, &defects);
         bool good = kernels_replan(&b.arena, &b.diag, &b.image, &plan);
         CU_ASSERT_TRUE(good);

@@ -57,6 +57,19 @@ relink model.wse hole
 grep -q "^  conv2 from" hole.txt || fail "hole: conv2 did not move"
 [ "$(grep -c " from " hole.txt)" -le 2 ] || fail "hole: more moved than had to"
 
+# Pictures and dumps of what was written; where nothing moves, the ways are those of the compile.
+"$bin/wsec" "$root/examples/lenet.dsl" -m wse2-64x64 --estimate -q \
+    -w "$root/examples/weights/lenet.safetensors" --dump-routing before.xml
+echo '<defects/>' >none.xml
+"$bin/wsec" --relink model.wse --defects=none.xml -o none.wse --placed-svg none.svg \
+    --routed-svg heat.svg --dump-placement placement.xml --dump-routing after.xml >/dev/null
+cmp before.xml after.xml
+"$bin/wsec" --relink model.wse --defects=hole.xml -o hole.wse --placed-svg hole.svg >/dev/null
+grep -q "hole of" hole.svg || fail "hole.svg: no hole in it"
+grep -q "conv2 -&gt; fc1" none.svg || fail "none.svg: no streams in it"
+"$bin/wsec" "$root/examples/lenet.dsl" -m wse2-64x64 --estimate -q \
+    -w "$root/examples/weights/lenet.safetensors" --from-placement placement.xml
+
 # The rows of the ports: everything at the west edge goes.
 echo '<defects><hole x="0" y="0" w="6" h="40"/></defects>' >edge.xml
 relink model.wse edge
