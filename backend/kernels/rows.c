@@ -413,217 +413,325 @@ static void ring_term(Core *c, Operand *o, uint64_t pitch, uint32_t rows, uint32
     o->ring_coef[0] = 1;
 }
 
-void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
-{
-    const Protocol *in = &p->in[0];
-    const Pool *q = &p->pool;
-    bool matrix = p->form != FORM_LINE, window = p->form == FORM_WINDOW;
-    bool pooled = q->present && !q->global;
-    bool last = !matrix || cx == p->shape.w - 1;
-    Timeline t = part_timeline(p);
-    uint32_t row_lane = part_lane_out(p, cx, cy), lane = part_lane_in(p, cx, cy);
-    uint32_t n_o = block_size(p->mid.features, p->shape.lanes_out, row_lane);
-    uint32_t n_c = block_size(in->features, p->shape.lanes_in, lane);
-    uint32_t in_bytes = dtype_bytes(in->dtype);
-    uint32_t px_mid = positions_of(&p->mid), px_out = positions_of(&p->result);
-
-    Scalar o = core_number(c, n_o);
-    Taps taps = part_taps(p, cx);
-    Scalar n_in = core_number(c, (int64_t)n_c * taps.cols); /* matrix: tap, feature */
-    uint32_t x = core_wire(c, WIRE_INPUT, 0, true,
-                           words_of(in->dtype, (uint64_t)positions_of(in) * n_c), p->slots[0]);
-    Chain ch = {0};
-    if (matrix)
-        ch = start_chain(c, p, cx, (uint64_t)px_mid * n_o);
+/* A core of a row kernel as it is built. */
+typedef struct Rows {
+    const Part *p;
+    Core *c;
+    Timeline t;
+    bool matrix, window, pooled; /* pooled: by windows, not global */
+    bool last;                   /* has the fused steps to do */
+    uint32_t cx, n_o, n_c;       /* features of a result and of an input lane */
+    Scalar o;
+    uint32_t x; /* wire */
+    Taps taps;
+    Chain ch;
     Steps s;
-    start_steps(c, &s, p, last, n_o, o);
+    Operand acc, out, start; /* running sums; pooled values; what sums start from */
+    Scalar n_in;             /* matrix: tap, feature */
+    uint64_t block;          /* weights of a tap row */
+    uint32_t weights;
+    /* Rings of rows: of the input, of what is pooled. */
+    uint32_t line, pool;
+    uint64_t line_cols, line_pitch, pool_cols, pool_pitch;
+} Rows;
 
-    uint64_t block = (uint64_t)n_c * taps.cols * n_o; /* weights of a tap row */
-    uint32_t weights = matrix ? matrix_buffer(c, p, taps.rows * block) : 0;
-    uint32_t kh = p->kernel_size[0];
-    Operand start = matrix ? start_of_sums(c, p, cx, n_o) : op_none();
-    uint64_t line_cols = 0, line_pitch = 0;
-    uint32_t line = 0;
-    if (window) {
-        line_cols = (uint64_t)(p->mid.cols - 1) * p->stride[1] + p->kernel_size[1];
-        if (line_cols < (uint64_t)in->cols + p->padding[1])
-            line_cols = (uint64_t)in->cols + p->padding[1];
-        line_pitch = (line_cols * n_c * in_bytes + 7) / 8 * 8;
-        line = core_buffer(c, "line buffer", SEGMENT_BUFFER, line_pitch * kh, 4);
-    }
-    /* Line kernels need room for the running value only where one operation is not enough. */
-    uint32_t before = p->n_before;
-    bool roomy = matrix || before > 1 || (q->global && before > 0) || (!q->present && p->n_out > 1);
-    uint32_t acc_buffer = core_buffer(c, matrix ? "sums" : "value", SEGMENT_BUFFER,
-                                      roomy ? 4ull * px_mid * n_o : 0, 4);
-    Operand acc = op_mem(DT_F32, ZERO, ZERO, ZERO, o, ONE);
+static void line_buffer(Rows *r)
+{
+    const Part *p = r->p;
+    const Protocol *in = &p->in[0];
+    r->line_cols = (uint64_t)(p->mid.cols - 1) * p->stride[1] + p->kernel_size[1];
+    if (r->line_cols < (uint64_t)in->cols + p->padding[1])
+        r->line_cols = (uint64_t)in->cols + p->padding[1];
+    r->line_pitch = (r->line_cols * r->n_c * dtype_bytes(in->dtype) + 7) / 8 * 8;
+    r->line =
+        core_buffer(r->c, "line buffer", SEGMENT_BUFFER, r->line_pitch * p->kernel_size[0], 4);
+}
+
+/* Line kernels need room for the running value only where one operation is not enough. */
+static void sums_buffer(Rows *r)
+{
+    const Part *p = r->p;
+    const Pool *q = &p->pool;
+    bool roomy = r->matrix || p->n_before > 1 || (q->global && p->n_before > 0) ||
+                 (!q->present && p->n_out > 1);
+    uint32_t buffer = core_buffer(r->c, r->matrix ? "sums" : "value", SEGMENT_BUFFER,
+                                  roomy ? 4ull * positions_of(&p->mid) * r->n_o : 0, 4);
+    r->acc = op_mem(DT_F32, ZERO, ZERO, ZERO, r->o, ONE);
     if (roomy)
-        acc.base = core_address(c, acc_buffer, 0);
-    uint64_t pool_cols = 0, pool_pitch = 0;
-    uint32_t pool = 0, pooled_buffer = 0;
-    if (q->present)
-        pooled_buffer = core_buffer(c, "pooled", SEGMENT_BUFFER, last ? 4ull * px_out * n_o : 0, 4);
-    if (pooled) {
-        pool_cols = (uint64_t)(p->result.cols - 1) * q->stride[1] + q->kernel[1];
-        if (pool_cols < (uint64_t)p->mid.cols + q->padding[1])
-            pool_cols = (uint64_t)p->mid.cols + q->padding[1];
-        uint64_t unit = 8ull * t.stride;
-        pool_pitch = (pool_cols * n_o * 4 + unit - 1) / unit * unit;
-        pool = core_buffer(c, "pool rows", SEGMENT_BUFFER, last ? pool_pitch * q->kernel[0] : 0, 0);
-    }
-    Operand out = op_mem(DT_F32, ZERO, ZERO, ZERO, q->global ? ZERO : o, ONE);
-    if (q->present)
-        out.base = core_address(c, pooled_buffer, 0);
+        r->acc.base = core_address(r->c, buffer, 0);
+}
 
-    /* Start of a sample. */
-    bool held = false;
+static void pool_buffers(Rows *r)
+{
+    const Part *p = r->p;
+    const Pool *q = &p->pool;
+    uint32_t pooled = 0;
+    if (q->present)
+        pooled = core_buffer(r->c, "pooled", SEGMENT_BUFFER,
+                             r->last ? 4ull * positions_of(&p->result) * r->n_o : 0, 4);
+    if (r->pooled) {
+        r->pool_cols = (uint64_t)(p->result.cols - 1) * q->stride[1] + q->kernel[1];
+        if (r->pool_cols < (uint64_t)p->mid.cols + q->padding[1])
+            r->pool_cols = (uint64_t)p->mid.cols + q->padding[1];
+        uint64_t unit = 8ull * r->t.stride;
+        r->pool_pitch = (r->pool_cols * r->n_o * 4 + unit - 1) / unit * unit;
+        r->pool = core_buffer(r->c, "pool rows", SEGMENT_BUFFER,
+                              r->last ? r->pool_pitch * q->kernel[0] : 0, 0);
+    }
+    r->out = op_mem(DT_F32, ZERO, ZERO, ZERO, q->global ? ZERO : r->o, ONE);
+    if (q->present)
+        r->out.base = core_address(r->c, pooled, 0);
+}
+
+/* Wires and memory, in the order in which they lie. */
+static void begin_core(Rows *r, uint32_t cy)
+{
+    const Part *p = r->p;
+    Core *c = r->c;
+    const Protocol *in = &p->in[0];
+    r->n_o = block_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, r->cx, cy));
+    r->n_c = block_size(in->features, p->shape.lanes_in, part_lane_in(p, r->cx, cy));
+    r->o = core_number(c, r->n_o);
+    r->taps = part_taps(p, r->cx);
+    r->n_in = core_number(c, (int64_t)r->n_c * r->taps.cols);
+    r->x = core_wire(c, WIRE_INPUT, 0, true,
+                     words_of(in->dtype, (uint64_t)positions_of(in) * r->n_c), p->slots[0]);
+    if (r->matrix)
+        r->ch = start_chain(c, p, r->cx, (uint64_t)positions_of(&p->mid) * r->n_o);
+    start_steps(c, &r->s, p, r->last, r->n_o, r->o);
+    r->block = (uint64_t)r->n_c * r->taps.cols * r->n_o;
+    r->weights = r->matrix ? matrix_buffer(c, p, r->taps.rows * r->block) : 0;
+    r->start = r->matrix ? start_of_sums(c, p, r->cx, r->n_o) : op_none();
+    if (r->window)
+        line_buffer(r);
+    sums_buffer(r);
+    pool_buffers(r);
+}
+
+static bool holds_operands(const Part *p)
+{
     for (uint32_t i = 0; i < p->n_micros; i++)
-        held = held || p->micros[i].operand == MICRO_HELD;
+        if (p->micros[i].operand == MICRO_HELD)
+            return true;
+    return false;
+}
+
+static void begin_sample(Rows *r)
+{
+    const Pool *q = &r->p->pool;
+    Core *c = r->c;
     /* Padding columns of a maximum pool: rows that come in leave them alone. */
-    bool borders = pooled && !q->average && q->padding[1] > 0;
-    if (held || q->global || borders) {
-        open_last(c, &ch);
-        receive_held(c, &s);
-        if (q->global)
-            core_op(c, OPCODE_COPY, D1(o), out, pool_start(p), op_none());
-        if (borders)
-            core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)(pool_pitch / 4 * q->kernel[0]))),
-                    op_mem(DT_F32, core_address(c, pool, 0), ZERO, ZERO, ZERO, ONE), pool_start(p),
-                    op_none());
-        close_last(c, &ch);
-    }
+    bool borders = r->pooled && !q->average && q->padding[1] > 0;
+    if (!holds_operands(r->p) && !q->global && !borders)
+        return;
+    open_last(c, &r->ch);
+    receive_held(c, &r->s);
+    if (q->global)
+        core_op(c, OPCODE_COPY, D1(r->o), r->out, pool_start(r->p), op_none());
+    if (borders)
+        core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)(r->pool_pitch / 4 * q->kernel[0]))),
+                op_mem(DT_F32, core_address(c, r->pool, 0), ZERO, ZERO, ZERO, ONE),
+                pool_start(r->p), op_none());
+    close_last(c, &r->ch);
+}
 
-    core_loop(c, core_number(c, t.steps));
-    if (window) {
-        core_loop(c, step_table(c, p, &t, timeline_receives, true));
-        Walk w = walk_row(c, in->cols, in->segs);
-        Scalar n = core_number(c, n_c);
-        Operand dst = op_mem(in->dtype, ZERO, ZERO, ZERO, n, ONE);
-        segment_address(c, &dst, line, (int64_t)p->padding[1] * n_c * in_bytes,
-                        (uint64_t)n_c * in_bytes, &w);
-        ring_term(c, &dst, line_pitch, kh, 1, -(int64_t)t.first_row);
-        core_op(c, OPCODE_COPY, D2(w.px, n), dst, op_wire(in->dtype, x, 0), op_none());
-        end_row(c, &w);
+/* A row of the input into the line buffer, or one of padding. */
+static void receive_row(Rows *r)
+{
+    const Part *p = r->p;
+    const Protocol *in = &p->in[0];
+    Core *c = r->c;
+    uint32_t in_bytes = dtype_bytes(in->dtype), kh = p->kernel_size[0];
+    core_loop(c, step_table(c, p, &r->t, timeline_receives, true));
+    Walk w = walk_row(c, in->cols, in->segs);
+    Scalar n = core_number(c, r->n_c);
+    Operand dst = op_mem(in->dtype, ZERO, ZERO, ZERO, n, ONE);
+    segment_address(c, &dst, r->line, (int64_t)p->padding[1] * r->n_c * in_bytes,
+                    (uint64_t)r->n_c * in_bytes, &w);
+    ring_term(c, &dst, r->line_pitch, kh, 1, -(int64_t)r->t.first_row);
+    core_op(c, OPCODE_COPY, D2(w.px, n), dst, op_wire(in->dtype, r->x, 0), op_none());
+    end_row(c, &w);
+    core_end(c);
+    if (p->padding[0] > 0) {
+        core_loop(c, step_table(c, p, &r->t, timeline_fills, true));
+        Operand row = op_mem(in->dtype, core_address(c, r->line, 0), ZERO, ZERO, ZERO, ONE);
+        ring_term(c, &row, r->line_pitch, kh, 1, -(int64_t)r->t.first_row);
+        core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)r->line_cols * r->n_c)), row,
+                op_value(0.0f), op_none());
         core_end(c);
-        if (p->padding[0] > 0) {
-            core_loop(c, step_table(c, p, &t, timeline_fills, true));
-            Operand row = op_mem(in->dtype, core_address(c, line, 0), ZERO, ZERO, ZERO, ONE);
-            ring_term(c, &row, line_pitch, kh, 1, -(int64_t)t.first_row);
-            core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)line_cols * n_c)), row,
-                    op_value(0.0f), op_none());
-            core_end(c);
-        }
     }
+}
 
-    /* A row of the middle. */
-    bool gated = window || pooled;
+/* The core's part of a message's sums, and on with them. */
+static void multiply(Rows *r, const Walk *w, Dims message)
+{
+    const Part *p = r->p;
+    const Protocol *in = &p->in[0];
+    Core *c = r->c;
+    DType wt = p->weights->type.dtype;
+    core_op(c, OPCODE_COPY, message, r->acc, r->start, op_none());
+    Operand sums = r->acc;
+    Operand matrix = op_mem(wt, core_address(c, r->weights, 0), ZERO, ZERO, r->o, ONE);
+    sums.stride[1] = r->o;
+    sums.stride[2] = ZERO;
+    Dims dims = D3(w->px, r->n_in, r->o);
+    if (r->window) {
+        uint32_t depth = core_loop(c, core_number(c, r->taps.rows));
+        uint64_t unit = (uint64_t)r->n_c * dtype_bytes(in->dtype);
+        matrix.step[depth] = core_number(c, (int64_t)(r->block * dtype_bytes(wt)));
+        Operand source = op_mem(in->dtype, ZERO, ZERO,
+                                core_number(c, (int64_t)p->stride[1] * r->n_c), ONE, ZERO);
+        segment_address(c, &source, r->line, (int64_t)(r->taps.col * unit), p->stride[1] * unit, w);
+        ring_term(c, &source, r->line_pitch, p->kernel_size[0], 1,
+                  (int64_t)r->taps.row + 1 - (int64_t)r->t.first_row);
+        source.ring_coef[depth] = 1;
+        core_op(c, OPCODE_MAC, dims, sums, matrix, source);
+        core_end(c);
+    } else {
+        core_op(c, OPCODE_MAC, dims, sums, matrix, op_wire(in->dtype, r->x, 1));
+    }
+    pass_on(c, &r->ch, message, r->acc);
+}
+
+/* A message of the middle goes through the steps before the pool, then out or into the pool. */
+static void finish_message(Rows *r, const Walk *w, Dims message, Operand running)
+{
+    const Pool *q = &r->p->pool;
+    Core *c = r->c;
+    uint32_t before = r->p->n_before;
+    Operand chain = op_wire(DT_F32, r->ch.in, 0);
+    const Operand *add = r->ch.present ? &chain : NULL;
+    if (!q->present) {
+        run_and_send(c, &r->s, add, running, r->acc, 0, before, w);
+    } else if (q->global) {
+        Operand value = run_micros(c, &r->s, add, running, r->acc, 0, before, w, NULL);
+        core_op(c, pool_code(r->p), message, r->out, r->out, value);
+    } else {
+        Operand row = op_mem(DT_F32, ZERO, ZERO, ZERO, r->o, ONE);
+        segment_address(c, &row, r->pool, (int64_t)q->padding[1] * r->n_o * 4, (uint64_t)r->n_o * 4,
+                        w);
+        ring_term(c, &row, r->pool_pitch, q->kernel[0], r->t.stride, -r->t.pool_first);
+        run_micros(c, &r->s, add, running, r->acc, 0, before, w, &row);
+    }
+}
+
+/* A row of the middle. */
+static void compute_row(Rows *r)
+{
+    const Part *p = r->p;
+    Core *c = r->c;
+    bool gated = r->window || r->pooled;
     if (gated)
-        core_loop(c, step_table(c, p, &t, timeline_computes, true));
-    if (needs_rows(&s, 0, before)) {
-        open_last(c, &ch);
-        receive_rows(c, &s, 0, before);
-        close_last(c, &ch);
+        core_loop(c, step_table(c, p, &r->t, timeline_computes, true));
+    if (needs_rows(&r->s, 0, p->n_before)) {
+        open_last(c, &r->ch);
+        receive_rows(c, &r->s, 0, p->n_before);
+        close_last(c, &r->ch);
     }
     Walk w = walk_row(c, p->mid.cols, p->mid.segs);
     w.rows = true;
-    w.first = t.mid_first;
-    w.stride = t.stride;
-    Dims message = D2(w.px, o);
-    Operand running = acc;
-    if (matrix) {
-        core_op(c, OPCODE_COPY, message, acc, start, op_none());
-        Operand sums = acc,
-                matrix_operand =
-                    op_mem(p->weights->type.dtype, core_address(c, weights, 0), ZERO, ZERO, o, ONE);
-        sums.stride[1] = o;
-        sums.stride[2] = ZERO;
-        Dims dims = D3(w.px, n_in, o);
-        if (window) {
-            uint32_t depth = core_loop(c, core_number(c, taps.rows));
-            matrix_operand.step[depth] =
-                core_number(c, (int64_t)(block * dtype_bytes(p->weights->type.dtype)));
-            Operand source = op_mem(in->dtype, ZERO, ZERO,
-                                    core_number(c, (int64_t)p->stride[1] * n_c), ONE, ZERO);
-            segment_address(c, &source, line, (int64_t)taps.col * n_c * in_bytes,
-                            (uint64_t)p->stride[1] * n_c * in_bytes, &w);
-            ring_term(c, &source, line_pitch, kh, 1, (int64_t)taps.row + 1 - (int64_t)t.first_row);
-            source.ring_coef[depth] = 1;
-            core_op(c, OPCODE_MAC, dims, sums, matrix_operand, source);
-            core_end(c);
-        } else {
-            core_op(c, OPCODE_MAC, dims, sums, matrix_operand, op_wire(in->dtype, x, 1));
-        }
-        pass_on(c, &ch, message, acc);
-    } else {
-        running = op_wire(in->dtype, x, 0);
-    }
-    open_last(c, &ch);
-    Operand chain = op_wire(DT_F32, ch.in, 0);
-    const Operand *add = ch.present ? &chain : NULL;
-    if (!q->present) {
-        run_and_send(c, &s, add, running, acc, 0, before, &w);
-    } else if (q->global) {
-        Operand value = run_micros(c, &s, add, running, acc, 0, before, &w, NULL);
-        core_op(c, pool_code(p), message, out, out, value);
-    } else {
-        Operand row = op_mem(DT_F32, ZERO, ZERO, ZERO, o, ONE);
-        segment_address(c, &row, pool, (int64_t)q->padding[1] * n_o * 4, (uint64_t)n_o * 4, &w);
-        ring_term(c, &row, pool_pitch, q->kernel[0], t.stride, -t.pool_first);
-        run_micros(c, &s, add, running, acc, 0, before, &w, &row);
-    }
-    close_last(c, &ch);
+    w.first = r->t.mid_first;
+    w.stride = r->t.stride;
+    Dims message = D2(w.px, r->o);
+    if (r->matrix)
+        multiply(r, &w, message);
+    open_last(c, &r->ch);
+    finish_message(r, &w, message, r->matrix ? r->acc : op_wire(p->in[0].dtype, r->x, 0));
+    close_last(c, &r->ch);
     end_row(c, &w);
     if (gated)
         core_end(c);
+}
 
-    if (pooled) {
-        bool pads = q->padding[0] > 0;
-        if (pads) {
-            core_loop(c, step_table(c, p, &t, timeline_pool_fills, last));
-            Operand row = op_mem(DT_F32, core_address(c, pool, 0), ZERO, ZERO, ZERO, ONE);
-            ring_term(c, &row, pool_pitch, q->kernel[0], t.stride, -t.pool_first);
-            core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)pool_cols * n_o)), row,
-                    pool_start(p), op_none());
-            core_end(c);
-        }
-        core_loop(c, step_table(c, p, &t, timeline_emits, last));
-        receive_rows(c, &s, before, p->n_micros);
-        Walk e = walk_row(c, p->result.cols, p->result.segs);
-        e.rows = true;
-        e.first = t.pool_first + (int64_t)t.stride * (q->kernel[0] - 1);
-        e.stride = t.stride * q->stride[0];
-        core_op(c, OPCODE_COPY, D2(e.px, o), out, pool_start(p), op_none());
-        /* All rows of the ring are the window's, in whatever order. */
-        Operand sums = out;
-        sums.stride[0] = sums.stride[1] = ZERO;
-        Scalar across = core_number(c, (int64_t)q->stride[1] * n_o);
-        Operand source =
-            op_mem(DT_F32, ZERO, core_number(c, (int64_t)(pool_pitch / 4)), o, across, ONE);
-        segment_address(c, &source, pool, 0, (uint64_t)q->stride[1] * n_o * 4, &e);
-        core_op(c, pool_code(p),
-                D4(core_number(c, q->kernel[0]), core_number(c, q->kernel[1]), e.px, o), sums, sums,
-                source);
-        run_and_send(c, &s, NULL, out, out, before, p->n_micros, &e);
-        end_row(c, &e);
-        core_end(c);
-    }
-    core_end(c); /* step */
+static void pad_pool(Rows *r)
+{
+    const Pool *q = &r->p->pool;
+    Core *c = r->c;
+    core_loop(c, step_table(c, r->p, &r->t, timeline_pool_fills, r->last));
+    Operand row = op_mem(DT_F32, core_address(c, r->pool, 0), ZERO, ZERO, ZERO, ONE);
+    ring_term(c, &row, r->pool_pitch, q->kernel[0], r->t.stride, -r->t.pool_first);
+    core_op(c, OPCODE_COPY, D1(core_number(c, (int64_t)r->pool_cols * r->n_o)), row,
+            pool_start(r->p), op_none());
+    core_end(c);
+}
 
-    if (window && t.tail) {
-        core_loop(c, core_number(c, (int64_t)t.tail));
-        Walk rest = walk_row(c, in->cols, in->segs);
-        core_op(c, OPCODE_SKIP, D2(rest.px, core_number(c, n_c)), op_none(),
-                op_wire(in->dtype, x, 0), op_none());
-        end_row(c, &rest);
-        core_end(c);
-    }
-    if (q->global) {
-        Walk e = {.seg = -1, .cols = 1, .segs = 1, .px = ONE};
-        open_last(c, &ch);
-        receive_rows(c, &s, before, p->n_micros);
-        run_and_send(c, &s, NULL, out, out, before, p->n_micros, &e);
-        close_last(c, &ch);
-    }
+/* A row of the result out of the rows of the pool. */
+static void emit_pooled(Rows *r)
+{
+    const Part *p = r->p;
+    const Pool *q = &p->pool;
+    Core *c = r->c;
+    core_loop(c, step_table(c, p, &r->t, timeline_emits, r->last));
+    receive_rows(c, &r->s, p->n_before, p->n_micros);
+    Walk e = walk_row(c, p->result.cols, p->result.segs);
+    e.rows = true;
+    e.first = r->t.pool_first + (int64_t)r->t.stride * (q->kernel[0] - 1);
+    e.stride = r->t.stride * q->stride[0];
+    core_op(c, OPCODE_COPY, D2(e.px, r->o), r->out, pool_start(p), op_none());
+    /* All rows of the ring are the window's, in whatever order. */
+    Operand sums = r->out;
+    sums.stride[0] = sums.stride[1] = ZERO;
+    Scalar across = core_number(c, (int64_t)q->stride[1] * r->n_o);
+    Operand source =
+        op_mem(DT_F32, ZERO, core_number(c, (int64_t)(r->pool_pitch / 4)), r->o, across, ONE);
+    segment_address(c, &source, r->pool, 0, (uint64_t)q->stride[1] * r->n_o * 4, &e);
+    core_op(c, pool_code(p),
+            D4(core_number(c, q->kernel[0]), core_number(c, q->kernel[1]), e.px, r->o), sums, sums,
+            source);
+    run_and_send(c, &r->s, NULL, r->out, r->out, p->n_before, p->n_micros, &e);
+    end_row(c, &e);
+    core_end(c);
+}
+
+/* Rows that no window reaches. */
+static void skip_rest(Rows *r)
+{
+    const Protocol *in = &r->p->in[0];
+    Core *c = r->c;
+    core_loop(c, core_number(c, (int64_t)r->t.tail));
+    Walk rest = walk_row(c, in->cols, in->segs);
+    core_op(c, OPCODE_SKIP, D2(rest.px, core_number(c, r->n_c)), op_none(),
+            op_wire(in->dtype, r->x, 0), op_none());
+    end_row(c, &rest);
+    core_end(c);
+}
+
+static void send_global(Rows *r)
+{
+    const Part *p = r->p;
+    Walk e = {.seg = -1, .cols = 1, .segs = 1, .px = ONE};
+    open_last(r->c, &r->ch);
+    receive_rows(r->c, &r->s, p->n_before, p->n_micros);
+    run_and_send(r->c, &r->s, NULL, r->out, r->out, p->n_before, p->n_micros, &e);
+    close_last(r->c, &r->ch);
+}
+
+void build_rows(const Part *p, Core *c, uint32_t cx, uint32_t cy)
+{
+    bool matrix = p->form != FORM_LINE;
+    Rows r = {.p = p,
+              .c = c,
+              .t = part_timeline(p),
+              .matrix = matrix,
+              .window = p->form == FORM_WINDOW,
+              .pooled = p->pool.present && !p->pool.global,
+              .last = !matrix || cx == p->shape.w - 1,
+              .cx = cx};
+    begin_core(&r, cy);
+    begin_sample(&r);
+    core_loop(c, core_number(c, r.t.steps));
+    if (r.window)
+        receive_row(&r);
+    compute_row(&r);
+    if (r.pooled && p->pool.padding[0] > 0)
+        pad_pool(&r);
+    if (r.pooled)
+        emit_pooled(&r);
+    core_end(c);
+    if (r.window && r.t.tail)
+        skip_rest(&r);
+    if (p->pool.global)
+        send_global(&r);
 }
 
 void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
@@ -661,10 +769,7 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     uint32_t buffer = core_buffer(c, "sums", SEGMENT_BUFFER, 4ull * n_o, 4);
     Operand acc = op_mem(DT_F32, core_address(c, buffer, 0), ZERO, ZERO, o, ONE);
 
-    bool held = false;
-    for (uint32_t i = 0; i < p->n_micros; i++)
-        held = held || p->micros[i].operand == MICRO_HELD;
-    if (held) {
+    if (holds_operands(p)) {
         open_last(c, &ch);
         receive_held(c, &s);
         close_last(c, &ch);
