@@ -224,15 +224,24 @@ typedef struct Best {
     bool mirror;
 } Best;
 
-/* What programs there are know which way a kernel is mirrored, but not how it is turned. */
-static bool mirror_allowed(const Arrange *g, const Kernel *k)
+/* Orientations that a pin leaves. */
+static bool pin_allows(const Pin *p, const Kernel *k)
 {
-    return !g->mirror || g->mirror[k->id] == k->mirror;
+    uint32_t w, h;
+    plan_extent(k, &w, &h);
+    return (!p->has_turn || p->turn == k->turn) && (!p->has_mirror || p->mirror == k->mirror) &&
+           (!p->has_size || (p->w == w && p->h == h));
+}
+
+/* What programs there are know which way a kernel is mirrored, but not how it is turned. */
+static bool so_allowed(const Arrange *g, const Kernel *k)
+{
+    return (!g->mirror || g->mirror[k->id] == k->mirror) && (!k->pin || pin_allows(k->pin, k));
 }
 
 static void try_at(Arrange *g, Kernel *k, int32_t x, int32_t y, Best *best)
 {
-    if (x < 0 || y < 0 || !mirror_allowed(g, k))
+    if (x < 0 || y < 0 || !so_allowed(g, k))
         return;
     k->x = (uint32_t)x;
     k->y = (uint32_t)y;
@@ -484,15 +493,6 @@ static void outward(Arrange *g, Kernel *k, Best *best)
 
 /* ---- moves ---- */
 
-/* Orientations that a pin leaves. */
-static bool pin_allows(const Pin *p, const Kernel *k)
-{
-    uint32_t w, h;
-    plan_extent(k, &w, &h);
-    return (!p->has_turn || p->turn == k->turn) && (!p->has_mirror || p->mirror == k->mirror) &&
-           (!p->has_size || (p->w == w && p->h == h));
-}
-
 static void stand(Kernel *k, const Best *b)
 {
     k->x = b->x;
@@ -628,9 +628,9 @@ static bool orient_one(Arrange *g, Kernel *k)
         k->turn = first + 2 * (o / 2);
         k->mirror = o % 2;
         uint64_t cost = arrange_cost(g, k);
-        if (cost < best.cost && mirror_allowed(g, k))
+        if (cost < best.cost && so_allowed(g, k))
             cost += tested_cost(g, k);
-        if (cost < best.cost && mirror_allowed(g, k))
+        if (cost < best.cost && so_allowed(g, k))
             best = (Best){true, cost, k->x, k->y, k->turn, k->mirror};
     }
     stand(k, &best);
@@ -664,7 +664,7 @@ void arrange_orient(Arrange *g, const uint32_t *order, uint32_t n)
                         cost[k->id][o] += stream_estimate(g, out);
                     c += out->to == PLAN_HOST ? stream_estimate(g, out) : 0;
                 }
-                if (c < best && mirror_allowed(g, k)) {
+                if (c < best && so_allowed(g, k)) {
                     best = c;
                     pick[k->id][p] = (uint8_t)o;
                 }

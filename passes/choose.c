@@ -28,10 +28,10 @@ static uint64_t own_cost(const Sizing *z, const Choice *c, uint32_t shape, uint6
     if (s->cycles > T || (c->allowed && !c->allowed[shape]))
         return SIZE_NEVER;
     bool matrix = c->kernel->kind == KERNEL_MATVEC || c->kernel->kind == KERNEL_CONV;
-    if (z->rows && matrix) {
+    if (z->rows && matrix && z->rows[c->kernel->id].price) {
         const RowOf *row = &z->rows[c->kernel->id];
         uint32_t w = row->turned ? s->h : s->w, h = row->turned ? s->w : s->h;
-        return h <= row->height && w <= row->width ? (uint64_t)w * row->height : SIZE_NEVER;
+        return h <= row->height && w <= row->width ? (uint64_t)w * row->price : SIZE_NEVER;
     }
     uint64_t price = z->rows ? 1 : z->core_price;
     return (uint64_t)s->w * s->h * price + s->cycles * z->cycles_price;
@@ -115,7 +115,7 @@ static uint64_t column_cost(const Sizing *z, const Stream *s, uint32_t i, uint32
         z->rows[s->to].turned)
         return 0;
     uint32_t from = z->table[s->id]->from.of[i], to = z->table[s->id]->to.of[j];
-    return (uint64_t)(from > to ? from - to : to - from) * z->rows[s->to].height;
+    return (uint64_t)(from > to ? from - to : to - from) * z->rows[s->to].price;
 }
 
 static uint64_t edge_cost(Sizing *z, const Stream *s, uint32_t i, uint32_t j, uint64_t T)

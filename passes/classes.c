@@ -331,6 +331,17 @@ static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t ports, uint3
     return n;
 }
 
+static bool has_shape(const KernelClass *c, const Shape *shape)
+{
+    for (size_t i = 0; i < c->shapes.n; i++) {
+        const Shape *s = &c->shapes.data[i];
+        if (s->split == shape->split && s->lanes_in == shape->lanes_in &&
+            s->lanes_out == shape->lanes_out)
+            return true;
+    }
+    return false;
+}
+
 static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cycles)
 {
     const Machine *m = z->cx->machine;
@@ -355,12 +366,8 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
     }
     ShapeVec all = {0};
     uint32_t segs = c->shapes.data[0].segs_out;
-    for (size_t i = 0; i < c->shapes.n; i++) {
-        const Shape *s = &c->shapes.data[i];
-        uint64_t cores = (uint64_t)s->w * s->h;
-        if (s->split != 1 || cores < least || cores > most)
-            vec_push(z->arena, &all, *s);
-    }
+    for (size_t i = 0; i < c->shapes.n; i++)
+        vec_push(z->arena, &all, c->shapes.data[i]);
     for (uint32_t i = 0; i < n[0]; i++) {
         for (uint32_t j = 0; j < n[1]; j++) {
             Shape s = {.lanes_in = cuts[0][i], .lanes_out = cuts[1][j], .split = 1};
@@ -368,7 +375,7 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
             s.w = s.lanes_in;
             s.h = s.lanes_out;
             s.segs_out = segs;
-            if (cores >= least && cores <= most && fits_fabric(m, &s) &&
+            if (cores >= least && cores <= most && !has_shape(c, &s) && fits_fabric(m, &s) &&
                 kernel_shape(z->arena, k, c->protocol, m, &s) && s.segs_out == segs &&
                 s.bytes <= m->sram_bytes)
                 vec_push(z->arena, &all, s);

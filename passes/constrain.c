@@ -9,8 +9,7 @@
 
 #include "passes/sizing.h"
 
-/* Does a shape stand at a pin within the fabric, in some orientation that the pin allows. */
-static bool pin_takes(const Plan *plan, const Pin *p, const Shape *s, Box *box)
+bool sizing_pin_takes(const Plan *plan, const Pin *p, const Shape *s, Box *box)
 {
     const Machine *m = plan->machine;
     for (unsigned turn = 0; turn < 2; turn++) {
@@ -46,7 +45,7 @@ static bool allow(Sizing *z, uint32_t k, const Pin *pin, const AreaLimit *area)
         small = s->w * s->h < small ? s->w * s->h : small;
         if (area && s->w * s->h > area->max_cores)
             continue;
-        bool good = !pin || pin_takes(z->plan, pin, s, &b);
+        bool good = !pin || sizing_pin_takes(z->plan, pin, s, &b);
         fits = fits || good;
         for (size_t o = 0; o < z->plan->keepouts.n && good && pin; o++)
             if (box_meet(b, keepout_box(&z->plan->keepouts.data[o]))) {
@@ -91,6 +90,7 @@ bool sizing_constrain(Sizing *z)
     bool good = true;
     for (uint32_t k = 0; k < z->n; k++) {
         const Kernel *kernel = z->choice[k].kernel;
+        z->choice[k].allowed = NULL;
         if (kernel->pin || kernel->area)
             good = allow(z, k, kernel->pin, kernel->area) && good;
     }

@@ -264,15 +264,6 @@ static bool fill(PassContext *cx, uint64_t below)
     return good;
 }
 
-/* Are there pins, areas, keep-outs or programs that rows know nothing of. */
-static bool given(const Plan *plan)
-{
-    bool any = plan->keepouts.n > 0 || plan->programs_given;
-    for (size_t i = 0; i < plan->kernels.n; i++)
-        any = any || plan->kernels.data[i]->pin || plan->kernels.data[i]->area;
-    return any;
-}
-
 static bool short_of_links(const RouteFailure *f)
 {
     for (uint32_t i = 0; i < f->n_troubles; i++)
@@ -312,7 +303,7 @@ bool pass_place(PassContext *cx)
     uint64_t first = plan_cores(plan);
     bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
     bool good = place(cx, plan_link_limit(plan, 0), &failure), tried = true;
-    if (contested && plan->kernels.n <= MANY && !cx->options.latency && !given(plan)) {
+    if (contested && !plan->programs_given && plan->kernels.n <= MANY && !cx->options.latency) {
         bool filled = fill(cx, good ? plan_target(plan) : SIZE_NEVER);
         if (filled && good)
             return true;

@@ -40,6 +40,7 @@ typedef struct AdapterTable {
 
 typedef struct RowOf {      /* where a kernel is to stand, when rows fill the fabric */
     uint32_t height, width; /* at most */
+    uint32_t price;         /* of a core of width: the height of the row; 0: not in a row */
     bool turned;
 } RowOf;
 
@@ -97,6 +98,8 @@ void sizing_strip(Sizing *z, const Stream *s, Shape *shape); /* then its extent,
 
 /* constrain.c: what pins and areas leave; false, with what is in conflict, if nothing. */
 bool sizing_constrain(Sizing *z);
+/* Does a shape stand at a pin within the fabric, in some orientation that the pin allows. */
+bool sizing_pin_takes(const Plan *plan, const Pin *p, const Shape *s, Box *box);
 /* Keeps what it can of the shapes of an earlier placement within T; false: no choice made. */
 bool sizing_keep(Sizing *z, uint64_t T);
 const EarlierKernel *plan_earlier(const PassContext *cx, const Kernel *k);

@@ -15,11 +15,16 @@
 
 #include "passes/arrange.h"
 
-enum { MOST_BANDS = 24, MOST_PLANS = 8, MOST_SPLITS = 5, MOST_BELOW = 12 };
+enum { MOST_BANDS = 24, MOST_PLANS = 8, MOST_SPLITS = 5, MOST_BELOW = 12, MOST_ROUNDS = 12 };
 
 typedef struct Slot { /* u along the rows, v across */
     int32_t u, v, w, h;
 } Slot;
+
+typedef struct Past { /* a column begins no earlier in a band */
+    uint32_t band;
+    int32_t u;
+} Past;
 
 typedef struct Layout {
     const Plan *plan;
@@ -28,14 +33,23 @@ typedef struct Layout {
     uint32_t bands;
     int32_t upper; /* height of the upper row of a band */
     bool transposed;
+    /* What is in the way: keep-outs, then kernels that are pinned. */
+    Slot *blocked;
+    uint32_t n_blocked;
+    const Slot *hit; /* what the last item met; NULL: the end of the fabric */
+    bool duck;       /* rows get lower beside what is in the way, if that leaves half of them */
+    bool again;      /* the layout failed, but limits have changed: choose anew */
+    RowOf *rows;
+    Past *past; /* by item */
     /* The column being filled. */
     uint32_t band;
     int32_t u;          /* where it begins, in the direction of the band */
     int32_t begin, end; /* v of the last item */
     int32_t width;
-    bool first; /* nothing is in the band yet */
-    bool down;  /* away from the item that leads into the column */
-    bool open;  /* its results go across */
+    uint32_t entered; /* the item that leads into it */
+    bool first;       /* nothing is in the band yet */
+    bool down;        /* away from the item that leads into the column */
+    bool open;        /* its results go across */
 } Layout;
 
 /* A plan found: what to do again to get it. */
@@ -43,6 +57,7 @@ typedef struct Wave {
     uint64_t T;
     uint32_t bands, upper;         /* height of the upper row of a band */
     bool transposed, phase, equal; /* equal: all columns of at most the same width */
+    bool duck;
 } Wave;
 
 typedef VEC(Wave) WaveVec;
@@ -52,18 +67,54 @@ static bool is_matrix(const Kernel *k)
     return k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
 }
 
+/* What is pinned stands where it is to stand; lines are strips. */
+static bool in_rows(const Kernel *k)
+{
+    return is_matrix(k) && !k->pin;
+}
+
 static int32_t band_height(const Layout *l)
 {
     return l->height / (int32_t)l->bands;
+}
+
+static bool meet(Slot a, Slot b)
+{
+    return a.u < b.u + b.w && b.u < a.u + a.w && a.v < b.v + b.h && b.v < a.v + a.h;
 }
 
 /* Puts a box of w x h at distance u from where the band begins. */
 static bool put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32_t h)
 {
     int32_t top = (int32_t)l->band * band_height(l);
+    l->hit = NULL;
     if (u + w > l->length || v < top || v + h > top + band_height(l))
         return false;
-    l->slot[item] = (Slot){l->band % 2 ? l->length - u - w : u, v, w, h};
+    Slot s = {l->band % 2 ? l->length - u - w : u, v, w, h};
+    for (uint32_t i = 0; i < l->n_blocked && !l->hit; i++)
+        l->hit = meet(s, l->blocked[i]) ? &l->blocked[i] : NULL;
+    l->slot[item] = s;
+    return !l->hit;
+}
+
+/* Where a column that met something may begin. */
+static int32_t beyond(const Layout *l)
+{
+    return l->band % 2 ? l->length - l->hit->u : l->hit->u + l->hit->w;
+}
+
+/* The row of a kernel that met something ends there, if that is worth it. */
+static bool duck(Layout *l, uint32_t item, int32_t v)
+{
+    int32_t middle = (int32_t)l->band * band_height(l) + l->upper;
+    if (!l->duck || item >= l->plan->kernels.n || l->rows[item].price == 0)
+        return false;
+    RowOf *row = &l->rows[item];
+    int32_t free = v < middle ? middle - l->hit->v - l->hit->h : l->hit->v - middle;
+    if (free * 2 < (int32_t)row->price || (uint32_t)free >= row->height)
+        return false;
+    row->height = (uint32_t)free;
+    l->again = true;
     return true;
 }
 
@@ -71,33 +122,47 @@ static bool put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32
  * the middle of the band. */
 static bool enter(Layout *l, uint32_t item, int32_t w, int32_t h)
 {
-    if (l->u + w > l->length) {
-        if (++l->band == l->bands)
+    for (;;) {
+        if (l->past[item].band == l->band && l->past[item].u > l->u)
+            l->u = l->past[item].u;
+        if (l->u + w > l->length) {
+            if (++l->band == l->bands)
+                return false;
+            l->u = 0;
+            l->first = true;
+            continue;
+        }
+        int32_t middle = (int32_t)l->band * band_height(l) + l->upper, v = middle - h;
+        if (!l->first && l->begin + l->end > 2 * middle)
+            v = l->begin;
+        else if (!l->first)
+            v = l->end - h;
+        if (put(l, item, l->u, v, w, h)) {
+            l->first = false;
+            l->entered = item;
+            l->down = 2 * v + h <= 2 * middle;
+            l->begin = v;
+            l->end = v + h;
+            l->width = w;
+            return true;
+        }
+        if (!l->hit || duck(l, item, v))
             return false;
-        l->u = 0;
-        l->first = true;
+        l->u = beyond(l);
     }
-    int32_t middle = (int32_t)l->band * band_height(l) + l->upper, v = middle - h;
-    if (!l->first && l->begin + l->end > 2 * middle)
-        v = l->begin;
-    else if (!l->first)
-        v = l->end - h;
-    if (!put(l, item, l->u, v, w, h))
-        return false;
-    l->first = false;
-    l->down = 2 * v + h <= 2 * middle;
-    l->begin = v;
-    l->end = v + h;
-    l->width = w;
-    return true;
 }
 
 /* Another item of the column, beyond the last one. */
 static bool stack(Layout *l, uint32_t item, int32_t w, int32_t h)
 {
     int32_t v = l->down ? l->end : l->begin - h;
-    if (!put(l, item, l->u, v, w, h))
+    if (!put(l, item, l->u, v, w, h)) {
+        if (l->hit && !duck(l, item, v)) {
+            l->past[l->entered] = (Past){l->band, beyond(l)};
+            l->again = true;
+        }
         return false;
+    }
     l->begin = v;
     l->end = v + h;
     l->width = w > l->width ? w : l->width;
@@ -154,8 +219,8 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
                 return false;
         }
         const Shape *s = sizing_chosen(z, (int32_t)k->id);
-        if (!(is_matrix(k) ? add_matrix(l, k->id, s, z->rows[k->id].turned)
-                           : add_strip(l, k->id, s)))
+        if (!k->pin && !(is_matrix(k) ? add_matrix(l, k->id, s, z->rows[k->id].turned)
+                                      : add_strip(l, k->id, s)))
             return false;
         for (uint32_t j = 0; j < k->n_out; j++) {
             const Stream *out = z->plan->streams.data[k->out[j]];
@@ -182,8 +247,14 @@ static void set_ports(Sizing *z, Wave w)
     sizing_ports(z, in, out);
 }
 
+static Slot slot_of(const Layout *l, Box b)
+{
+    int32_t w = b.x1 - b.x0 + 1, h = b.y1 - b.y0 + 1;
+    return l->transposed ? (Slot){b.y0, b.x0, h, w} : (Slot){b.x0, b.y0, w, h};
+}
+
 /* A chain goes down, along, up, along; which row and turn every kernel has follows. */
-static void set_form(Sizing *z, Layout *l, Wave w, RowOf *rows, const uint32_t *order)
+static void set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
 {
     const Machine *m = z->cx->machine;
     set_ports(z, w);
@@ -192,25 +263,69 @@ static void set_form(Sizing *z, Layout *l, Wave w, RowOf *rows, const uint32_t *
     l->length = (int32_t)(w.transposed ? m->height : m->width);
     l->height = (int32_t)(w.transposed ? m->width : m->height);
     l->upper = (int32_t)w.upper;
+    l->duck = w.duck;
+    for (size_t i = 0; i < z->plan->keepouts.n; i++) {
+        const KeepOut *o = &z->plan->keepouts.data[i];
+        l->blocked[i] = slot_of(l, (Box){(int32_t)o->x, (int32_t)o->y, (int32_t)(o->x + o->w) - 1,
+                                         (int32_t)(o->y + o->h) - 1});
+    }
+    RowOf *rows = l->rows;
     uint32_t columns = 0, width = (uint32_t)l->length;
     for (uint32_t i = 0; i < z->n; i++)
-        columns += is_matrix(z->choice[i].kernel);
+        columns += in_rows(z->choice[i].kernel);
     columns = (columns + 2 - w.phase) / 2;
     if (w.equal) /* with a few cores for strips */
         width = (width - 2) / ((columns + w.bands - 1) / w.bands);
     uint32_t at = w.phase ? 0 : 3, lower = (uint32_t)band_height(l) - w.upper;
     for (uint32_t i = 0; i < z->n; i++) {
         const Kernel *k = z->choice[order[i]].kernel;
-        rows[k->id] = (RowOf){at % 4 == 0 || at % 4 == 3 ? w.upper : lower, width, at % 2 == 0};
-        at += is_matrix(k);
+        uint32_t height = at % 4 == 0 || at % 4 == 3 ? w.upper : lower;
+        rows[k->id] = (RowOf){0};
+        if (!in_rows(k))
+            continue;
+        rows[k->id] = (RowOf){height, width, height, at % 2 == 0};
+        at++;
     }
     z->rows = rows;
 }
 
+/* Kernels on their pins; false if they meet. */
+static bool block_pins(Sizing *z, Layout *l)
+{
+    l->n_blocked = (uint32_t)z->plan->keepouts.n;
+    for (uint32_t i = 0; i < z->n; i++) {
+        const Kernel *k = z->choice[i].kernel;
+        Box b;
+        if (!k->pin)
+            continue;
+        if (!sizing_pin_takes(z->plan, k->pin, sizing_chosen(z, (int32_t)i), &b))
+            return false;
+        Slot s = slot_of(l, b);
+        for (uint32_t j = 0; j < l->n_blocked; j++)
+            if (meet(s, l->blocked[j]))
+                return false;
+        l->slot[i] = l->blocked[l->n_blocked++] = s;
+    }
+    return true;
+}
+
+/* Chooses and lays out; what is in the way may limit rows, then all is chosen anew. */
 static bool feasible(Sizing *z, Layout *l, uint64_t T, const uint32_t *order)
 {
-    uint64_t area = (uint64_t)l->length * (uint64_t)l->height;
-    return sizing_solve(z, T, NULL) <= area && lay_out(z, l, order);
+    uint64_t area = (uint64_t)l->length * (uint64_t)l->height, cores;
+    for (uint32_t i = 0; i < z->n; i++)
+        l->rows[i].height = l->rows[i].price;
+    for (uint32_t i = 0; i < z->n + z->n_streams; i++)
+        l->past[i] = (Past){0};
+    l->again = true;
+    for (unsigned round = 0; round < MOST_ROUNDS && l->again; round++) {
+        l->again = false;
+        if (sizing_solve(z, T, &cores) > area || cores > plan_core_limit(z->cx))
+            return false;
+        if (block_pins(z, l) && lay_out(z, l, order))
+            return true;
+    }
+    return false;
 }
 
 /* Writes the choice and the regions into the plan. */
@@ -262,8 +377,8 @@ static int by_time(const void *a, const void *b)
         return x->bands < y->bands ? -1 : 1;
     if (x->upper != y->upper)
         return x->upper < y->upper ? -1 : 1;
-    return (x->transposed * 4 + x->phase * 2 + x->equal) -
-           (y->transposed * 4 + y->phase * 2 + y->equal);
+    return (x->duck * 8 + x->transposed * 4 + x->phase * 2 + x->equal) -
+           (y->duck * 8 + y->transposed * 4 + y->phase * 2 + y->equal);
 }
 
 /* Heights of the upper row worth a look: half of the band, and somewhat more or less so that
@@ -292,8 +407,16 @@ static uint32_t splits(const Sizing *z, uint32_t band, uint32_t *list)
     return n;
 }
 
+static bool any_blocked(const Sizing *z)
+{
+    bool any = z->plan->keepouts.n > 0;
+    for (uint32_t i = 0; i < z->n; i++)
+        any = any || z->choice[i].kernel->pin;
+    return any;
+}
+
 /* Every form whose time comes near to the best, the best first. */
-static uint32_t find_waves(Sizing *z, Layout *l, const uint32_t *order, RowOf *rows, uint64_t below,
+static uint32_t find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t below,
                            WaveVec *list)
 {
     size_t n_times, from = 0;
@@ -301,19 +424,21 @@ static uint32_t find_waves(Sizing *z, Layout *l, const uint32_t *order, RowOf *r
     uint64_t *times = sizing_times(z, z->arena, &n_times), best = below;
     while (from < n_times && times[from] < z->plan->shapes_bound)
         from++;
-    for (uint32_t form = 0; form < 8 * MOST_BANDS; form++) { /* odd numbers of bands first */
-        uint32_t at = form / 8;
+    uint32_t ways = any_blocked(z) ? 16 : 8;
+    for (uint32_t form = 0; form < ways * MOST_BANDS; form++) { /* odd numbers of bands first */
+        uint32_t at = form / ways;
         Wave w = {.bands = at < MOST_BANDS / 2 ? 2 * at + 1 : 2 * (at - MOST_BANDS / 2) + 2,
                   .equal = !(form & 4),
                   .transposed = form & 1,
-                  .phase = !(form & 2)};
+                  .phase = !(form & 2),
+                  .duck = ways > 8 && !(form & 8)};
         uint32_t upper[MOST_SPLITS + 1], height = w.transposed ? m->width : m->height;
         if (2 * w.bands > z->n + 2 || w.bands > height / 4)
             continue;
         uint32_t n = splits(z, height / w.bands, upper);
         for (uint32_t i = 0; i < n; i++) {
             w.upper = upper[i];
-            set_form(z, l, w, rows, order);
+            set_form(z, l, w, order);
             uint64_t near = best < below ? best + best / 32 : below;
             w.T = least_time(z, l, order, times + from, n_times - from, near);
             if (w.T >= near)
@@ -335,16 +460,20 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
     Layout l = {.plan = plan};
     sizing_bare(plan);
     sizing_refine(z, plan->shapes_bound);
+    if (!sizing_constrain(z))
+        return false;
     plan->shapes_bound = sizing_bound(z, plan_core_limit(cx));
     l.slot = arena_array(&a, Slot, z->n + z->n_streams);
-    RowOf *rows = arena_array(&a, RowOf, z->n);
+    l.rows = arena_array(&a, RowOf, z->n);
+    l.past = arena_array(&a, Past, z->n + z->n_streams);
+    l.blocked = arena_array(&a, Slot, plan->keepouts.n + z->n);
     bool good = false;
     WaveVec waves = {0};
-    uint32_t n = find_waves(z, &l, order, rows, below, &waves);
+    uint32_t n = find_waves(z, &l, order, below, &waves);
     const Wave *list = waves.data;
     for (uint32_t i = 0; i < n && i < MOST_PLANS && !good; i++) {
         sizing_bare(plan);
-        set_form(z, &l, list[i], rows, order);
+        set_form(z, &l, list[i], order);
         if (!feasible(z, &l, list[i].T, order))
             continue;
         z->rows = NULL;
