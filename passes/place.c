@@ -272,11 +272,22 @@ static bool short_of_links(const RouteFailure *f)
     return false;
 }
 
+/* What is to be small: cycles of the slowest kernel or of all. */
+static uint64_t objective(const PassContext *cx)
+{
+    uint64_t sum = 0;
+    if (!cx->options.latency)
+        return plan_target(cx->plan);
+    for (size_t i = 0; i < cx->plan->kernels.n; i++)
+        sum += cx->plan->kernels.data[i]->shape.cycles;
+    return sum;
+}
+
 /* What does not pack is asked for with fewer cores, as long as that is faster than `below`. */
 static bool shrink(PassContext *cx, bool tried, uint64_t below, PlaceFailure *failure)
 {
     Plan *plan = cx->plan;
-    for (unsigned times = 0; times < SHRINKS && plan_target(plan) < below; times++) {
+    for (unsigned times = 0; times < SHRINKS && objective(cx) < below; times++) {
         /* Links may carry more where they are in the way. */
         for (unsigned step = times == 0 && tried ? 1 : 0; step < 3; step++) {
             if (step > 0 && !(failure->routed && short_of_links(&failure->route)))
@@ -299,23 +310,27 @@ bool pass_place(PassContext *cx)
     Plan *plan = cx->plan;
     Sizing *z = plan->sizing;
     PlaceFailure failure = {0};
-    Standing rows = {.cycles = SIZE_NEVER};
+    Standing rows = {0};
+    uint64_t rows_objective = SIZE_NEVER;
+    bool latency = cx->options.latency;
     uint64_t first = plan_cores(plan);
     bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
     bool good = place(cx, plan_link_limit(plan, 0), &failure), tried = true;
-    if (contested && !plan->programs_given && plan->kernels.n <= MANY && !cx->options.latency) {
-        bool filled = fill(cx, good ? plan_target(plan) : SIZE_NEVER);
-        if (filled && good)
+    if (contested && !plan->programs_given && plan->kernels.n <= MANY) {
+        bool filled = fill(cx, good && !latency ? plan_target(plan) : SIZE_NEVER);
+        if (filled && good && !latency)
             return true;
-        if (filled)
+        if (filled) {
             rows = take_down(&a, plan, 0);
+            rows_objective = objective(cx);
+        }
         sizing_ports(z, plan_host_lanes(plan), plan_host_lanes(plan));
         if (sizing_fit(z, first))
             sizing_apply(z);
         good = tried = false;
     }
-    good = good || shrink(cx, tried, rows.cycles, &failure);
-    if (!good && rows.cycles < SIZE_NEVER) {
+    good = good || shrink(cx, tried, rows_objective, &failure);
+    if (!good && rows_objective < SIZE_NEVER) {
         put_back(plan, &rows);
         good = true;
     }
