@@ -313,10 +313,10 @@ bool pass_place(PassContext *cx)
     Standing rows = {0};
     uint64_t rows_objective = SIZE_NEVER;
     bool latency = cx->options.latency;
-    uint64_t first = plan_cores(plan);
+    uint64_t first = plan_cores(plan), first_target = plan_target(plan);
     bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
     bool good = place(cx, plan_link_limit(plan, 0), &failure), tried = true;
-    if (contested && !plan->programs_given && plan->kernels.n <= MANY) {
+    if (contested && !plan->programs_given) {
         bool filled = fill(cx, good && !latency ? plan_target(plan) : SIZE_NEVER);
         if (filled && good && !latency)
             return true;
@@ -327,7 +327,9 @@ bool pass_place(PassContext *cx)
         sizing_ports(z, plan_host_lanes(plan), plan_host_lanes(plan));
         if (sizing_fit(z, first))
             sizing_apply(z);
-        good = tried = false;
+        /* With finer shapes there may be another choice. */
+        tried = !good && plan_cores(plan) == first && plan_target(plan) == first_target;
+        good = false;
     }
     good = good || shrink(cx, tried, rows_objective, &failure);
     if (!good && rows_objective < SIZE_NEVER) {

@@ -15,7 +15,14 @@
 
 #include "passes/arrange.h"
 
-enum { MOST_BANDS = 24, MOST_PLANS = 8, MOST_SPLITS = 5, MOST_BELOW = 12, MOST_ROUNDS = 12 };
+enum {
+    MOST_BANDS = 24,
+    MOST_PLANS = 8,
+    MOST_SPLITS = 5,
+    MOST_BELOW = 12,
+    MOST_ROUNDS = 12,
+    MANY = 1000
+};
 
 typedef struct Slot { /* u along the rows, v across */
     int32_t u, v, w, h;
@@ -434,6 +441,8 @@ static uint32_t find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t
                   .duck = ways > 8 && !(form & 8)};
         uint32_t upper[MOST_SPLITS + 1], height = w.transposed ? m->width : m->height;
         if (2 * w.bands > z->n + 2 || w.bands > height / 4)
+            continue;
+        if (z->n > MANY && (w.equal || !w.phase)) /* of many columns, it hardly matters */
             continue;
         uint32_t n = splits(z, height / w.bands, upper);
         for (uint32_t i = 0; i < n; i++) {
