@@ -45,6 +45,16 @@ typedef struct RouteTrouble {
     uint64_t demand, capacity; /* words a sample; streams of one color */
 } RouteTrouble;
 
+/* More lanes than can cross a straight line over the whole fabric. */
+typedef struct RouteCut {
+    uint64_t lanes, words; /* that have to cross; no lanes: there is no such line */
+    uint64_t links, room;  /* how many there are, lanes that they hold */
+    uint64_t limit;        /* words a sample on a link */
+    int32_t at;            /* the last row or column before the line, */
+    Side side;             /* which is crossed in this direction */
+    uint32_t stream;       /* one of those */
+} RouteCut;
+
 enum { ROUTE_TROUBLES = 8 };
 
 /* Why streams could not be routed, for messages: the first of them, what stayed over-used at
@@ -55,6 +65,7 @@ typedef struct RouteFailure {
     RouteTrouble trouble[ROUTE_TROUBLES];
     uint32_t rounds, ways, no_color, no_link, mazes;
     bool no_ports;
+    RouteCut cut;
     bool proved; /* everything was tried: there is no solution */
 } RouteFailure;
 

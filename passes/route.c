@@ -7,9 +7,11 @@
  * all, the price of sharing doubles, and the streams there are ripped up and routed anew, a
  * bounded number of rounds. Between the rounds colors are given anew to the ways as they are
  * (route_colors.c), so that no way has to move for a color's sake alone. Ways are bundles in
- * closed form; where those do not do, lanes go one by one (route_maze.c). What is open then is
- * tried once more with streams of one source in trees where there are ways for them
- * (route_trunks.c); small cases that stay open are decided by trying everything (route_small.c).
+ * closed form; where those do not do, lanes go one by one (route_maze.c). What is
+ * open after two rounds goes on with streams of one source in trees where there are ways for them
+ * (route_trunks.c), which takes less of the links than a way for each. Small cases that stay open
+ * are decided by trying everything (route_small.c); what a cut through the fabric shows to be
+ * impossible is not tried at all (route_cut.c).
  *
  * Most plans are done after the first round, with nothing shared. */
 #include <inttypes.h>
@@ -18,8 +20,15 @@
 
 #include "passes/routing.h"
 
-enum { ROUNDS = 32, STALE_ROUNDS = 12, FIRST_PRICE = 8, LAST_PRICE = 1 << 16, HISTORY = 4 };
-enum { MORE_TRACKS = 4, FEW = 64, WAYS = 20000, WAYS_A_STREAM = 60 };
+enum {
+    ROUNDS = 32,
+    STALE_ROUNDS = 8,
+    PROGRESS = 8,
+    FIRST_PRICE = 8,
+    LAST_PRICE = 1 << 16,
+    HISTORY = 4
+};
+enum { TREES = 2, MORE_TRACKS = 4, FEW = 64, WAYS = 20000, WAYS_A_STREAM = 60 };
 
 typedef struct Negotiation {
     Router *r;
@@ -149,9 +158,15 @@ static void choose(Negotiation *g, Stream *s)
     }
     if (!g->hopeless && (!found || (best.share > 0 && few)))
         found = choose_lanes(g, s, found ? best.hops + best.share : PRICE_NEVER, &chosen) || found;
+    if (!found && s->trunk && !r->plan->programs_given) { /* its tree is in the way */
+        s->trunk = NULL;
+        s->forks = false;
+        choose(g, s);
+        return;
+    }
     /* What the others do cannot be in the way of everything: only ports may come free, and the
-     * trunk may go elsewhere. */
-    g->hopeless = g->hopeless || (!found && !r->failure.no_ports && !s->forks);
+     * rest of a tree may go elsewhere. */
+    g->hopeless = g->hopeless || (!found && !r->failure.no_ports && !s->trunk);
     if (!found) {
         g->without_ports = r->failure.no_ports ? s : g->without_ports;
         return;
@@ -302,8 +317,6 @@ static uint32_t find_troubles(Negotiation *g, Arena *a, WantedVec *wanted)
             note_trouble(&r->failure, (RouteTrouble){s->id, {0, 0, -1, -1}, SIDE_RAMP, 0, 0});
         else
             stream_troubles(g, a, s, wanted);
-        for (const Stream *t = s; g->troubled[s->id] && t->forks; t = t->trunk)
-            g->troubled[t->trunk->id] = true; /* it may lie in the way of what forks from it */
         if (g->troubled[s->id] && n++ == 0)
             r->failure.stream = s->id;
     }
@@ -311,9 +324,12 @@ static uint32_t find_troubles(Negotiation *g, Arena *a, WantedVec *wanted)
     return n;
 }
 
-/* Others that use a wanted link may be who can move. */
+/* Others that use a wanted link may be who can move, and a trunk lie in its branches' way. */
 static void rouse_neighbors(Negotiation *g, const WantedVec *wanted)
 {
+    for (uint32_t i = 0; i < g->n; i++)
+        for (const Stream *t = g->order[i]; g->troubled[t->id] && t->trunk; t = t->trunk)
+            g->troubled[t->trunk->id] = true;
     for (size_t i = 0; i < wanted->n; i++) {
         const Wanted *w = &wanted->data[i];
         Meet m = meet_begin(g->r, w->box);
@@ -332,6 +348,11 @@ static bool negotiate(Negotiation *g)
     g->share = FIRST_PRICE;
     memset(g->troubled, true, g->n * sizeof *g->troubled);
     for (g->round = 0; g->round < ROUNDS && !good && stale < STALE_ROUNDS; g->round++) {
+        if (g->round == TREES && !r->plan->programs_given) {
+            router_forget(r);
+            if (route_trunks(r))
+                least = UINT32_MAX;
+        }
         reroute(g);
         WantedVec wanted = {0};
         uint32_t n = find_troubles(g, &a, &wanted);
@@ -344,8 +365,9 @@ static bool negotiate(Negotiation *g)
         if (g->hopeless || worked_enough(g))
             break;
         g->n_troubled = n;
-        stale = n < least ? 0 : stale + 1;
-        least = n < least ? n : least;
+        bool better = n < least - least / PROGRESS;
+        stale = better ? 0 : stale + 1;
+        least = better ? n : least;
         rouse_neighbors(g, &wanted);
         for (size_t i = 0; i < wanted.n; i++)
             add_history(r, wanted.data[i].box, wanted.data[i].colors, wanted.data[i].side);
@@ -375,12 +397,11 @@ bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router)
         g.order[i] = plan->streams.data[i];
     if (g.n)
         qsort(g.order, g.n, sizeof(Stream *), by_need);
-    bool good = negotiate(&g);
-    if (!good && !plan->programs_given && !g.hopeless && route_trunks(r))
-        good = negotiate(&g); /* trees need less than a way for each */
+    bool possible = !route_cut(r);
+    bool good = possible && negotiate(&g);
     if (!good && !plan->programs_given)
         route_forget_trunks(plan);
-    good = good || route_small(r, &r->failure.proved);
+    good = good || (possible && route_small(r, &r->failure.proved));
     if (good && !plan->programs_given)
         route_trunks(r);
     arena_free(&scratch);
@@ -410,6 +431,19 @@ static void explain_trouble(PassContext *cx, const RouteTrouble *t)
                   t->capacity);
 }
 
+static void explain_cut(PassContext *cx, const RouteCut *c)
+{
+    static const char *const lines[] = {"row", "column", "row", "column"};
+    static const char *const sides[] = {"north", "east", "south", "west"};
+    const Stream *s = cx->plan->streams.data[c->stream];
+    diag_note(cx->diag, s->span,
+              "from %s %d to %d %" PRIu64 " lanes have to go %s, '%s' among them, with %" PRIu64
+              " words a sample; links there: %" PRIu64 ", with room for %" PRIu64
+              " words each and %" PRIu64 " lanes in all: there is no solution",
+              lines[c->side], c->at, c->at + side_forward(c->side), c->lanes, sides[c->side],
+              s->name, c->words, c->links, c->limit, c->room);
+}
+
 void route_explain(PassContext *cx, const RouteFailure *f)
 {
     const Plan *plan = cx->plan;
@@ -421,6 +455,10 @@ void route_explain(PassContext *cx, const RouteFailure *f)
                   "stream '%s' needs %u host ports on one side; west has %u, east %u, and others "
                   "are in use",
                   s->name, s->protocol.lanes, plan->machine->ports_west, plan->machine->ports_east);
+        return;
+    }
+    if (f->cut.lanes > 0) {
+        explain_cut(cx, &f->cut);
         return;
     }
     for (uint32_t i = 0; i < f->n_troubles; i++)

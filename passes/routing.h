@@ -160,7 +160,10 @@ void route_last_cell(const Ends *e, uint32_t lane, int32_t *x, int32_t *y);
 /* Lane by lane, if it is cheaper than `below`. */
 bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *price);
 
-/* ---- route_colors.c, route_trunks.c, route_small.c ---- */
+/* ---- route_colors.c, route_trunks.c, route_cut.c, route_small.c ---- */
+
+/* Is there a straight line that more lanes have to cross than can? Then failure.cut has it. */
+bool route_cut(Router *r);
 
 /* The stream of a tree that its source sends. */
 const Stream *stream_root(const Stream *s);
