@@ -203,6 +203,14 @@ static bool run(Parser *p, size_t begin, size_t len, int start)
 bool parse_model(Arena *a, Diag *d, uint32_t file, Ast *ast)
 {
     const Source *s = &d->sources[file - 1];
+    if (s->len >= 4 && memcmp(s->text,
+                              "\x7f"
+                              "ELF",
+                              4) == 0)
+        return diag_error(d, (Span){0},
+                          "'%s' is an image or another program, no model; images are for wse-run, "
+                          "--relink, --yield-sweep and --check-native",
+                          s->name);
     const char *nul = memchr(s->text, '\0', s->len);
     if (nul) {
         uint32_t at = (uint32_t)(nul - s->text);

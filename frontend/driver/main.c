@@ -16,6 +16,8 @@ static const OptionSpec specs[] = {
 
 enum { N_SPECS = sizeof specs / sizeof *specs };
 
+#define NO_SWEEP UINT64_MAX // wafers of --yield-sweep if it is not given
+
 static void print_help(void)
 {
     puts("usage: wsec [options] MODEL.dsl [-o MODEL.wse]\n\n"
@@ -59,9 +61,62 @@ static void write_reproducer(const DriverOptions *o, const char *model, int argc
     arena_free(&a);
 }
 
+// What only a compile can heed; "" if none of it was given.
+static const char *of_a_compile(const DriverOptions *o)
+{
+    const struct {
+        bool given;
+        const char *name;
+    } all[] = {{o->defines.n > 0, "define"},
+               {o->weights.n > 0, "weights"},
+               {o->machine, "machine"},
+               {o->max_cores > 0, "max-cores"},
+               {o->objective, "objective"},
+               {o->constraints, "constraints"},
+               {o->from_placement, "from-placement"},
+               {o->estimate, "estimate"},
+               {o->report.n > 0, "report"},
+               {o->explain.n > 0, "explain"},
+               {o->emit, "emit"},
+               {o->interpret, "interpret"},
+               {o->print_after, "print-after"},
+               {o->stop_after, "stop-after"},
+               {o->save_temps, "save-temps"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].given)
+            return all[i].name;
+    return "";
+}
+
+static bool usage_good(const DriverOptions *o, size_t n_models)
+{
+    bool sweep = o->yield_sweep != NO_SWEEP;
+    const char *image = o->check_native ? "check-native"
+                        : o->relink     ? "relink"
+                        : sweep         ? "yield-sweep"
+                                        : NULL;
+    size_t wanted = o->check_native || o->relink ? 0 : 1;
+    if (image && *of_a_compile(o))
+        fprintf(stderr, "wsec: error: --%s is of no use with --%s: the image is compiled already\n",
+                of_a_compile(o), image);
+    else if (sweep && (o->relink || o->check_native || o->defects || o->output))
+        fprintf(stderr, "wsec: error: --yield-sweep makes its own maps and no image; --relink, "
+                        "--check-native, --defects and --output are of no use with it\n");
+    else if (n_models != wanted && wanted == 0)
+        fprintf(stderr, "wsec: error: --check-native and --relink take no model\n");
+    else if (n_models == 0 && wanted == 1)
+        fprintf(stderr, "wsec: error: no %s given (--help lists the options)\n",
+                sweep ? "image" : "model");
+    else if (n_models != wanted)
+        fprintf(stderr, "wsec: error: one model at a time, not %zu\n", n_models);
+    else
+        return true;
+    return false;
+}
+
 static int run(Arena *a, int argc, char **argv)
 {
-    DriverOptions o = {.slack = 0.05, .threads = 1, .defect_rate = 0.01};
+    DriverOptions o = {.slack = 0.05, .threads = 1, .defect_rate = 0.01, .yield_sweep = NO_SWEEP};
     StringList arguments = {0};
     Diag d;
     bool color;
@@ -78,22 +133,16 @@ static int run(Arena *a, int argc, char **argv)
         pipeline_list(stdout);
     else if (o.list_machines)
         machine_list(stdout);
-    else if (arguments.n != (o.check_native || o.relink ? 0 : 1)) {
-        fprintf(stderr,
-                o.check_native || o.relink
-                    ? "wsec: error: --check-native and --relink take no model\n"
-                : arguments.n == 0 ? "wsec: error: no model given (--help lists the options)\n"
-                                   : "wsec: error: one model at a time, not %zu\n",
-                arguments.n);
+    else if (!usage_good(&o, arguments.n))
         return EXIT_USAGE;
-    } else {
+    else {
         diag_init(&d, "wsec");
         d.color = color;
         if (o.check_native)
             driver_check_native(&d, o.check_native);
         else if (o.relink)
             driver_relink(&d, &o);
-        else if (o.yield_sweep)
+        else if (o.yield_sweep != NO_SWEEP)
             driver_yield(&d, &o, arguments.data[0]);
         else
             driver_compile(&d, &o, arguments.data[0]);

@@ -193,9 +193,10 @@ static bool sweep(Arena *a, Diag *d, const DriverOptions *o, const char *path)
 
 bool driver_yield(Diag *d, const DriverOptions *o, const char *path)
 {
-    if (o->yield_sweep > MAX_WAFERS || !(o->defect_rate >= 0 && o->defect_rate <= 0.5)) {
+    if (o->yield_sweep < 1 || o->yield_sweep > MAX_WAFERS ||
+        !(o->defect_rate >= 0 && o->defect_rate <= 0.5)) {
         d->usage = true;
-        return diag_error(d, nowhere, "--yield-sweep takes up to %d wafers, --defect-rate 0 to 0.5",
+        return diag_error(d, nowhere, "--yield-sweep takes 1 to %d wafers, --defect-rate 0 to 0.5",
                           MAX_WAFERS);
     }
     Arena a = {0};
