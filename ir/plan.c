@@ -56,6 +56,34 @@ bool protocol_of(const Type *t, uint32_t lanes, uint32_t segs, Protocol *result)
     return true;
 }
 
+uint32_t plan_order(const Plan *p, bool deep, uint32_t *order)
+{
+    Arena a = {0};
+    uint32_t n = (uint32_t)p->kernels.n, first = 0, end = 0, count = 0;
+    uint32_t *missing = arena_array(&a, uint32_t, n), *ready = arena_array(&a, uint32_t, n);
+    for (size_t i = 0; i < p->streams.n; i++) {
+        const Stream *s = p->streams.data[i];
+        if (s->from != PLAN_HOST && s->to != PLAN_HOST)
+            missing[s->to]++;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t k = deep ? n - 1 - i : i;
+        if (missing[k] == 0)
+            ready[end++] = k;
+    }
+    while (first < end) {
+        const Kernel *k = p->kernels.data[deep ? ready[--end] : ready[first++]];
+        order[count++] = k->id;
+        for (uint32_t o = 0; o < k->n_out; o++) {
+            int32_t to = p->streams.data[k->out[deep ? k->n_out - 1 - o : o]]->to;
+            if (to != PLAN_HOST && --missing[to] == 0)
+                ready[end++] = (uint32_t)to;
+        }
+    }
+    arena_free(&a);
+    return count;
+}
+
 uint32_t protocol_words(const Protocol *p)
 {
     uint64_t elements =

@@ -222,6 +222,10 @@ bool protocol_of(const Type *t, uint32_t lanes, uint32_t segs, Protocol *result)
 uint32_t protocol_words(const Protocol *p);
 uint32_t protocol_messages(const Protocol *p); /* per lane and sample */
 
+/* Every kernel behind those that feed it, by number (Kahn); `deep`: the successor of the last one
+ * first, so chains stay together. Returns how many; those of a circle are left out. */
+uint32_t plan_order(const Plan *p, bool deep, uint32_t *order);
+
 void plan_print(Text *t, const Plan *p); /* kernels and streams, for dumps and golden files */
 
 #endif

@@ -52,27 +52,6 @@ static void input_protocols(const Plan *plan, const Kernel *k, Protocol *in)
         in[i] = plan->streams.data[k->in[i]]->protocol;
 }
 
-/* Kahn's order: every kernel after those that feed it. */
-static void order_kernels(const Plan *plan, Arena *a, uint32_t *order)
-{
-    uint32_t n = 0, *missing = arena_array(a, uint32_t, plan->kernels.n);
-    for (uint32_t i = 0; i < plan->kernels.n; i++) {
-        const Kernel *k = plan->kernels.data[i];
-        for (uint32_t j = 0; j < k->n_in; j++)
-            missing[i] += plan->streams.data[k->in[j]]->from != PLAN_HOST;
-        if (missing[i] == 0)
-            order[n++] = i;
-    }
-    for (uint32_t o = 0; o < n; o++) {
-        const Kernel *k = plan->kernels.data[order[o]];
-        for (uint32_t j = 0; j < k->n_out; j++) {
-            int32_t to = plan->streams.data[k->out[j]]->to;
-            if (to != PLAN_HOST && --missing[to] == 0)
-                order[n++] = (uint32_t)to;
-        }
-    }
-}
-
 /* A way by input `input` of the join leads through `stream`: so many messages of it are
  * needed. */
 static void reach(Walk *w, const Stream *stream, uint32_t input, uint64_t messages, uint64_t cycles)
@@ -227,7 +206,7 @@ bool pass_buffers(PassContext *cx)
     w.seen = arena_array(&a, uint32_t, n);
     w.delay = arena_alloc(&a, n, sizeof *w.delay, alignof(Delay));
     w.way = arena_alloc(&a, n, sizeof *w.way, alignof(Way));
-    order_kernels(plan, &a, w.order);
+    plan_order(plan, false, w.order);
     for (uint32_t o = 0; o < n; o++)
         w.place[w.order[o]] = o;
     bool good = true;

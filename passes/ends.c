@@ -36,12 +36,9 @@ static void find_line(Arrange *g, const Kernel *k, unsigned end, EdgeLine *line)
     else
         kernel_edge_in(g->arena, k, leaves ? end - LINE_BEYOND : end, &e);
     *line = (EdgeLine){.known = true, .lanes = e.lanes, .travel = plan_side(k, e.travel)};
-    bool far = (e.travel == SIDE_E || e.travel == SIDE_S) == leaves;
-    bool along_y = e.travel == SIDE_E || e.travel == SIDE_W;
     for (unsigned i = 0; i < 2; i++) {
-        uint32_t p = e.position[i ? e.lanes - 1 : 0], x, y;
-        uint32_t deep = far ? (along_y ? k->shape.w : k->shape.h) - 1 : 0;
-        plan_to_fabric(&at, along_y ? deep : p, along_y ? p : deep, &x, &y);
+        uint32_t x, y;
+        kernel_edge_place(&at, &e, leaves, i ? e.lanes - 1 : 0, &x, &y);
         *(i ? &line->x1 : &line->x0) = (int32_t)x;
         *(i ? &line->y1 : &line->y0) = (int32_t)y;
     }

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "ir/support/clock.h"
 #include "ir/support/io.h"
 
 typedef struct PassInfo {
@@ -49,13 +49,6 @@ static bool known_pass(Diag *d, const char *option, const char *name, bool all)
     return diag_error(d, (Span){0}, "%s: unknown pass '%s'%s%s%s", option, name,
                       nearest ? "; did you mean '" : "", nearest ? nearest : "",
                       nearest ? "'?" : "");
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static bool dump(PassContext *cx, const PipelineOptions *o, size_t i)
@@ -97,9 +90,9 @@ bool pipeline_run(PassContext *cx, const PipelineOptions *options, PipelineTimes
     if (options->verify_each && !graph_verify(cx->diag, cx->graph, "the front end"))
         return false;
     for (size_t i = 0; i < N_PASSES; i++) {
-        double begin = now();
+        double begin = clock_now();
         bool ok = passes[i].run(cx);
-        times->pass[times->n++] = (PassTime){passes[i].name, now() - begin};
+        times->pass[times->n++] = (PassTime){passes[i].name, clock_now() - begin};
         if (options->time_passes)
             fprintf(options->out, "%-12s %9.3f ms\n", passes[i].name,
                     1e3 * times->pass[times->n - 1].seconds);

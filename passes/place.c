@@ -14,34 +14,6 @@
 
 enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4, MANY = 1000, TESTED = 400, TESTS = 400 };
 
-/* Chains stay together. */
-uint32_t plan_order(const Plan *plan, uint32_t *order)
-{
-    Arena a = {0};
-    uint32_t n = (uint32_t)plan->kernels.n, depth = 0, count = 0;
-    uint32_t *missing = arena_array(&a, uint32_t, n);
-    uint32_t *stack = arena_array(&a, uint32_t, n);
-    for (size_t i = 0; i < plan->streams.n; i++) {
-        const Stream *s = plan->streams.data[i];
-        if (s->from != PLAN_HOST && s->to != PLAN_HOST)
-            missing[s->to]++;
-    }
-    for (uint32_t k = n; k-- > 0;)
-        if (missing[k] == 0)
-            stack[depth++] = k;
-    while (depth) {
-        const Kernel *k = plan->kernels.data[stack[--depth]];
-        order[count++] = k->id;
-        for (uint32_t o = k->n_out; o-- > 0;) {
-            int32_t to = plan->streams.data[k->out[o]]->to;
-            if (to != PLAN_HOST && --missing[to] == 0)
-                stack[depth++] = (uint32_t)to;
-        }
-    }
-    arena_free(&a);
-    return count;
-}
-
 /* The ways found were trials; routing finds them anew. */
 static void clear_ways(Plan *plan)
 {
@@ -137,7 +109,7 @@ bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint
     Arrange *g = place_by_engine(cx, &a, now);
     bool good = false;
     if (g) {
-        uint32_t *order = arena_array(&a, uint32_t, g->n), n = plan_order(plan, order);
+        uint32_t *order = arena_array(&a, uint32_t, g->n), n = plan_order(plan, true, order);
         RouteFailure failure;
         if (arrange_insert(g, order, n)) {
             arrange_orient(g, order, n);
@@ -158,7 +130,7 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
 {
     Arena a = {0};
     Plan *plan = cx->plan;
-    uint32_t *order = arena_array(&a, uint32_t, plan->kernels.n), n = plan_order(plan, order);
+    uint32_t *order = arena_array(&a, uint32_t, plan->kernels.n), n = plan_order(plan, true, order);
     uint32_t *room = NULL;
     uint32_t *tests = NULL;
     bool good = false;
@@ -259,7 +231,7 @@ static bool fill(PassContext *cx, uint64_t below)
     Arena a = {0};
     sizing_bare(plan);
     uint32_t *order = arena_array(&a, uint32_t, plan->kernels.n);
-    bool good = plan_order(plan, order) == plan->kernels.n && place_wave(cx, order, below);
+    bool good = plan_order(plan, true, order) == plan->kernels.n && place_wave(cx, order, below);
     arena_free(&a);
     return good;
 }

@@ -51,7 +51,7 @@ bool plan_relink(Diag *d, Plan *plan, uint32_t *n_moved)
     EarlierPlacement *before = as_it_stands(plan);
     uint32_t *order = arena_array(plan->arena, uint32_t, plan->kernels.n);
     cx.options.earlier = before;
-    if (plan_order(plan, order) < plan->kernels.n)
+    if (plan_order(plan, true, order) < plan->kernels.n)
         return diag_error(d, (Span){0, 0, 0},
                           "kernels of the image feed each other in a circle; it was not written "
                           "by this version of wsec");

@@ -330,17 +330,8 @@ const FabricEdge *router_edge(Router *r, const Kernel *k, int input)
         e->x = arena_array(r->arena, int32_t, c.lanes);
         e->y = arena_array(r->arena, int32_t, c.lanes);
         for (uint32_t l = 0; l < c.lanes; l++) {
-            uint32_t cx, cy, fx, fy;
-            /* Going out the far side is crossed, going in the near one. */
-            bool far = (c.travel == SIDE_E || c.travel == SIDE_S) == (input < 0);
-            if (c.travel == SIDE_E || c.travel == SIDE_W) {
-                cx = far ? k->shape.w - 1 : 0;
-                cy = c.position[l];
-            } else {
-                cx = c.position[l];
-                cy = far ? k->shape.h - 1 : 0;
-            }
-            plan_to_fabric(&at, cx, cy, &fx, &fy);
+            uint32_t fx, fy;
+            kernel_edge_place(&at, &c, input < 0, l, &fx, &fy);
             e->x[l] = (int32_t)fx;
             e->y[l] = (int32_t)fy;
         }

@@ -279,29 +279,6 @@ bool sizing_fit(Sizing *z, uint64_t budget)
 
 /* ---- the pass ---- */
 
-/* Topological order over streams, lowest ids first among the ready. */
-static void order_kernels(Sizing *z)
-{
-    uint32_t *missing = arena_array(z->arena, uint32_t, z->n), n = 0, done = 0;
-    z->order = arena_array(z->arena, uint32_t, z->n);
-    for (size_t i = 0; i < z->n_streams; i++) {
-        const Stream *s = z->plan->streams.data[i];
-        if (s->from != PLAN_HOST && s->to != PLAN_HOST)
-            missing[s->to]++;
-    }
-    for (uint32_t k = 0; k < z->n; k++)
-        if (missing[k] == 0)
-            z->order[n++] = k;
-    while (done < n) {
-        const Kernel *k = z->choice[z->order[done++]].kernel;
-        for (uint32_t o = 0; o < k->n_out; o++) {
-            int32_t to = z->plan->streams.data[k->out[o]]->to;
-            if (to != PLAN_HOST && --missing[to] == 0)
-                z->order[n++] = (uint32_t)to;
-        }
-    }
-}
-
 Sizing *sizing_create(PassContext *cx, bool report)
 {
     Plan *plan = cx->plan;
@@ -323,7 +300,8 @@ Sizing *sizing_create(PassContext *cx, bool report)
         if (s->from != PLAN_HOST)
             z->choice[s->from].joins = true;
     }
-    order_kernels(z);
+    z->order = arena_array(z->arena, uint32_t, z->n);
+    plan_order(plan, false, z->order);
     z->in_lanes = z->out_lanes = plan_host_lanes(plan);
     if (!sizing_classes(z, report))
         return NULL;

@@ -490,7 +490,7 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
         apply(z, &l);
         Arrange *g = arrange_create(&a, plan);
         uint32_t *all = arena_array(&a, uint32_t, g->n);
-        uint32_t count = plan_order(plan, all);
+        uint32_t count = plan_order(plan, true, all);
         for (uint32_t k = 0; k < g->n; k++)
             arrange_put(g, plan->kernels.data[k]);
         arrange_orient(g, all, count);

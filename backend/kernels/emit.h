@@ -33,9 +33,6 @@ Turned turn_grid(const Kernel *k, Grid canonical);
  * of the kernel's partial results. */
 void emit_kernel_routes(Emitter *e, const Part *p, uint32_t chain);
 bool emit_in_region(const Kernel *k, int64_t x, int64_t y);
-/* Fabric position of a lane at an edge of a kernel, or where it leaves it straight on. */
-void emit_edge_place(const Kernel *k, const Edge *edge, bool leaves, uint32_t lane, uint32_t *x,
-                     uint32_t *y);
 /* Source routers and everything between regions. */
 bool emit_bundle(Emitter *e, const Stream *s);
 

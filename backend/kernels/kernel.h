@@ -56,6 +56,16 @@ typedef struct Edge {
  * over the kernel along the rows and are delivered at column w-1. */
 void kernel_edge_in(Arena *a, const Kernel *k, uint32_t input, Edge *result);
 void kernel_edge_out(Arena *a, const Kernel *k, Edge *result);
+/* Fabric position of a lane at an edge, or where it leaves the kernel by the far side. */
+static inline void kernel_edge_place(const Kernel *k, const Edge *edge, bool leaves, uint32_t lane,
+                                     uint32_t *x, uint32_t *y)
+{
+    uint32_t at = edge->position[lane];
+    if (edge->travel == SIDE_S || edge->travel == SIDE_N)
+        plan_to_fabric(k, at, leaves == (edge->travel == SIDE_S) ? k->shape.h - 1 : 0, x, y);
+    else
+        plan_to_fabric(k, leaves == (edge->travel == SIDE_E) ? k->shape.w - 1 : 0, at, x, y);
+}
 
 /* Colors that the kernel uses inside its region for its own chains (bit mask, from the
  * lowest colors: at most 2). The colors of its streams are disjoint from these. */

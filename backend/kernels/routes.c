@@ -313,16 +313,6 @@ static bool lane_ends_wrong(Emitter *e, const Stream *s, uint32_t lane, int64_t 
                          s->name, lane, (long long)x, (long long)y);
 }
 
-void emit_edge_place(const Kernel *k, const Edge *edge, bool leaves, uint32_t lane, uint32_t *x,
-                     uint32_t *y)
-{
-    uint32_t at = edge->position[lane];
-    if (edge->travel == SIDE_S || edge->travel == SIDE_N)
-        plan_to_fabric(k, at, leaves == (edge->travel == SIDE_S) ? k->shape.h - 1 : 0, x, y);
-    else
-        plan_to_fabric(k, leaves == (edge->travel == SIDE_E) ? k->shape.w - 1 : 0, at, x, y);
-}
-
 /* Routers of one lane from (*x, *y) on, up to the last one, which is left by `last`. The first
  * one is somebody else's if it is configured already (passed). */
 static bool lane_routers(Pieces *p, uint32_t lane, int64_t *x, int64_t *y, Side enters, Side last)
@@ -385,7 +375,7 @@ bool emit_bundle(Emitter *e, const Stream *s)
         p.next = 0;
         if (from) {
             uint32_t fx, fy;
-            emit_edge_place(from, &out, true, l, &fx, &fy);
+            kernel_edge_place(from, &out, true, l, &fx, &fy);
             if (fx != x || fy != y)
                 return lane_ends_wrong(e, s, l, x, y);
         }
@@ -395,7 +385,7 @@ bool emit_bundle(Emitter *e, const Stream *s)
             return false;
         if (to) {
             uint32_t fx, fy;
-            emit_edge_place(to, &in, false, l, &fx, &fy);
+            kernel_edge_place(to, &in, false, l, &fx, &fy);
             if (x + side_dx(last) != fx || y + side_dy(last) != fy)
                 return lane_ends_wrong(e, s, l, x, y);
         } else if (x != (last == SIDE_W ? 0 : (int64_t)plan->machine->width - 1) ||

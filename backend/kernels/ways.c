@@ -171,7 +171,7 @@ static bool restore_stream(Tracer *t, Stream *s)
     for (uint32_t l = 0; l < lanes; l++) {
         uint32_t x = last == SIDE_W ? 0 : t->plan->machine->width - 1, y = to ? 0 : s->port_y[l];
         if (to)
-            emit_edge_place(to, &in, false, l, &x, &y);
+            kernel_edge_place(to, &in, false, l, &x, &y);
         int64_t back_x = (int64_t)x - (to ? side_dx(last) : 0);
         int64_t back_y = (int64_t)y - (to ? side_dy(last) : 0);
         if (stream_enters(s) && (back_x < 0 || back_x >= t->plan->machine->width)) {

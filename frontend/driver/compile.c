@@ -8,7 +8,6 @@
 // agrees.
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backend/kernels/kernel.h"
@@ -16,6 +15,7 @@
 #include "frontend/driver/driver.h"
 #include "frontend/frontend.h"
 #include "frontend/weights.h"
+#include "ir/support/clock.h"
 #include "ir/support/io.h"
 #include "passes/defects.h"
 #include "passes/passes.h"
@@ -162,17 +162,10 @@ static const char *default_output(Arena *a, const char *model)
     return arena_printf(a, "%.*s.wse", (int)stem, base);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 // The stages behind the passes, beside these in reports and under --time-passes.
 static double stage(PipelineTimes *times, const DriverOptions *o, const char *name, double begin)
 {
-    double end = now();
+    double end = clock_now();
     if (times->n < PIPELINE_MAX_PASSES)
         times->pass[times->n++] = (PassTime){name, end - begin};
     if (o->time_passes)
@@ -197,7 +190,7 @@ static bool emit(Arena *a, Diag *d, const DriverOptions *o, const Plan *plan, Na
                  const char *model, PipelineTimes *times, Bytes *bytes)
 {
     Image image = {0};
-    double begin = now();
+    double begin = clock_now();
     if (!kernels_emit(a, d, plan, &image))
         return false;
     begin = stage(times, o, "programs", begin);

@@ -6,7 +6,7 @@
  * O(kernels * free rectangles * (shapes + free rectangles)) for a limit. */
 #include <stdlib.h>
 
-#include "ir/support/vec.h"
+#include "passes/pack/insert.h"
 #include "passes/pack/search.h"
 
 enum { MOST_KERNELS = 1000 };
@@ -19,7 +19,7 @@ struct Sized {
 typedef struct Holes {
     Search *s;
     Arena arena;
-    VEC(PackRect) free, old;
+    PackHoles holes;
     struct Sized *order;
 } Holes;
 
@@ -29,53 +29,6 @@ static int compare_sized(const void *a, const void *b)
     if (x->area != y->area)
         return x->area > y->area ? -1 : 1;
     return (x->kernel > y->kernel) - (x->kernel < y->kernel);
-}
-
-static bool inside(PackRect a, PackRect b)
-{
-    return a.x >= b.x && a.y >= b.y && a.x + a.w <= b.x + b.w && a.y + a.h <= b.y + b.h;
-}
-
-static bool apart(PackRect a, PackRect b)
-{
-    return a.x >= b.x + b.w || b.x >= a.x + a.w || a.y >= b.y + b.h || b.y >= a.y + a.h;
-}
-
-static void offer(Holes *q, PackRect r)
-{
-    if (r.w <= 0 || r.h <= 0)
-        return;
-    for (size_t i = 0; i < q->free.n; i++)
-        if (inside(r, q->free.data[i]))
-            return;
-    size_t n = 0;
-    for (size_t i = 0; i < q->free.n; i++)
-        if (!inside(q->free.data[i], r))
-            q->free.data[n++] = q->free.data[i];
-    q->free.n = n;
-    vec_push(&q->arena, &q->free, r);
-}
-
-/* Takes a rectangle away from all free ones. */
-static void occupy(Holes *q, PackRect r)
-{
-    size_t kept = 0;
-    q->old.n = 0;
-    for (size_t i = 0; i < q->free.n; i++) {
-        PackRect f = q->free.data[i];
-        if (apart(r, f))
-            q->free.data[kept++] = f;
-        else
-            vec_push(&q->arena, &q->old, f);
-    }
-    q->free.n = kept;
-    for (size_t i = 0; i < q->old.n; i++) {
-        PackRect f = q->old.data[i];
-        offer(q, (PackRect){f.x, f.y, r.x - f.x, f.h});
-        offer(q, (PackRect){r.x + r.w, f.y, f.x + f.w - r.x - r.w, f.h});
-        offer(q, (PackRect){f.x, f.y, f.w, r.y - f.y});
-        offer(q, (PackRect){f.x, r.y + r.h, f.w, f.y + f.h - r.y - r.h});
-    }
 }
 
 /* The smallest shape that fits a free rectangle, where it leaves the thinnest rest. */
@@ -89,8 +42,8 @@ static bool choose(const Holes *q, const Curve *c, PackRect *at, const Leaf **le
         int64_t area = (int64_t)w * h;
         if (area > best_area)
             continue;
-        for (size_t j = 0; j < q->free.n; j++) {
-            PackRect f = q->free.data[j];
+        for (size_t j = 0; j < q->holes.free.n; j++) {
+            PackRect f = q->holes.free.data[j];
             if (f.w < w || f.h < h)
                 continue;
             int32_t rest = f.w - w < f.h - h ? f.w - w : f.h - h;
@@ -122,10 +75,10 @@ static bool fill(Holes *q, double limit, State *t)
         q->order[k] = (struct Sized){k, least};
     }
     qsort(q->order, q->s->n, sizeof *q->order, compare_sized);
-    q->free.n = 0;
-    vec_push(&q->arena, &q->free, ((PackRect){0, 0, p->w, p->h}));
+    q->holes.free.n = 0;
+    vec_push(&q->arena, &q->holes.free, ((PackRect){0, 0, p->w, p->h}));
     for (uint32_t i = 0; i < p->n_keepouts; i++)
-        occupy(q, p->keepouts[i]);
+        pack_occupy(&q->arena, &q->holes, p->keepouts[i]);
     for (uint32_t i = 0; i < q->s->n && ok; i++) {
         uint32_t k = q->order[i].kernel;
         PackRect at;
@@ -139,7 +92,7 @@ static bool fill(Holes *q, double limit, State *t)
         t->nodes[k].h = at.h;
         t->nodes[k].x = at.x;
         t->nodes[k].y = at.y;
-        occupy(q, at);
+        pack_occupy(&q->arena, &q->holes, at);
     }
     arena_free(&scratch);
     return ok;

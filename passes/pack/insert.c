@@ -7,10 +7,6 @@
 
 #include <stdlib.h>
 
-#include "ir/support/vec.h"
-
-typedef VEC(PackRect) Holes;
-
 static bool holds(PackRect a, PackRect b)
 {
     return a.x <= b.x && a.y <= b.y && a.x + a.w >= b.x + b.w && a.y + a.h >= b.y + b.h;
@@ -21,49 +17,53 @@ static bool meet(PackRect a, PackRect b)
     return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 }
 
-static void add_piece(Arena *a, Holes *pieces, PackRect r)
+static void add_piece(Arena *a, PackHoles *holes, PackRect r)
 {
     if (r.w > 0 && r.h > 0)
-        vec_push(a, pieces, r);
+        vec_push(a, &holes->pieces, r);
 }
 
-static void cut(Arena *a, Holes *pieces, PackRect hole, PackRect by)
+static void cut(Arena *a, PackHoles *q, PackRect hole, PackRect by)
 {
-    add_piece(a, pieces, (PackRect){hole.x, hole.y, by.x - hole.x, hole.h});
-    add_piece(a, pieces, (PackRect){by.x + by.w, hole.y, hole.x + hole.w - by.x - by.w, hole.h});
-    add_piece(a, pieces, (PackRect){hole.x, hole.y, hole.w, by.y - hole.y});
-    add_piece(a, pieces, (PackRect){hole.x, by.y + by.h, hole.w, hole.y + hole.h - by.y - by.h});
+    add_piece(a, q, (PackRect){hole.x, hole.y, by.x - hole.x, hole.h});
+    add_piece(a, q, (PackRect){by.x + by.w, hole.y, hole.x + hole.w - by.x - by.w, hole.h});
+    add_piece(a, q, (PackRect){hole.x, hole.y, hole.w, by.y - hole.y});
+    add_piece(a, q, (PackRect){hole.x, by.y + by.h, hole.w, hole.y + hole.h - by.y - by.h});
+}
+
+void pack_occupy(Arena *a, PackHoles *q, PackRect by)
+{
+    size_t kept = 0;
+    q->pieces.n = 0;
+    for (size_t k = 0; k < q->free.n; k++) {
+        PackRect r = q->free.data[k];
+        if (meet(r, by))
+            cut(a, q, r, by);
+        else
+            q->free.data[kept++] = r;
+    }
+    q->free.n = kept;
+    for (size_t k = 0; k < q->pieces.n; k++) {
+        PackRect r = q->pieces.data[k];
+        bool lies = false;
+        for (size_t j = 0; j < q->pieces.n && !lies; j++)
+            lies = j != k && holds(q->pieces.data[j], r) && (j < k || !holds(r, q->pieces.data[j]));
+        for (size_t j = 0; j < kept && !lies; j++)
+            lies = holds(q->free.data[j], r);
+        if (!lies)
+            vec_push(a, &q->free, r);
+    }
 }
 
 uint32_t pack_holes(Arena *a, int32_t w, int32_t h, const PackRect *fixed, uint32_t n,
                     PackRect **result)
 {
-    Holes holes = {0}, pieces = {0};
-    vec_push(a, &holes, ((PackRect){0, 0, w, h}));
-    for (uint32_t i = 0; i < n; i++) {
-        size_t kept = 0;
-        pieces.n = 0;
-        for (size_t k = 0; k < holes.n; k++) {
-            PackRect r = holes.data[k];
-            if (meet(r, fixed[i]))
-                cut(a, &pieces, r, fixed[i]);
-            else
-                holes.data[kept++] = r;
-        }
-        holes.n = kept;
-        for (size_t k = 0; k < pieces.n; k++) {
-            PackRect r = pieces.data[k];
-            bool lies = false;
-            for (size_t j = 0; j < pieces.n && !lies; j++)
-                lies = j != k && holds(pieces.data[j], r) && (j < k || !holds(r, pieces.data[j]));
-            for (size_t j = 0; j < kept && !lies; j++)
-                lies = holds(holes.data[j], r);
-            if (!lies)
-                vec_push(a, &holes, r);
-        }
-    }
-    *result = holes.data;
-    return (uint32_t)holes.n;
+    PackHoles holes = {0};
+    vec_push(a, &holes.free, ((PackRect){0, 0, w, h}));
+    for (uint32_t i = 0; i < n; i++)
+        pack_occupy(a, &holes, fixed[i]);
+    *result = holes.free.data;
+    return (uint32_t)holes.free.n;
 }
 
 static int by_value(const void *a, const void *b)

@@ -3,7 +3,17 @@
 #ifndef WSEC_PASSES_PACK_INSERT_H
 #define WSEC_PASSES_PACK_INSERT_H
 
+#include "ir/support/vec.h"
 #include "passes/pack/pack.h"
+
+/* The maximal empty rectangles of a grid, in a fixed order. */
+typedef struct PackHoles {
+    VEC(PackRect) free;
+    VEC(PackRect) pieces; /* scratch */
+} PackHoles;
+
+/* Takes a rectangle away from all of them; it may overlap what was taken before. */
+void pack_occupy(Arena *a, PackHoles *holes, PackRect by);
 
 /* All maximal empty rectangles of a w x h grid among n rectangles that may overlap, in a fixed
  * order; returns their number. */

@@ -2,8 +2,8 @@
 /* tests/bench/ispd2020/main.c - wse-ispd2020: plans a graph of the ISPD 2020 contest with the
  * engine of passes/pack and scores the result with the evaluator of its own. */
 #include <string.h>
-#include <time.h>
 
+#include "ir/support/clock.h"
 #include "ir/support/io.h"
 #include "ir/support/options.h"
 #include "tests/bench/ispd2020/eval.h"
@@ -51,23 +51,16 @@ static bool evaluate(Arena *a, Diag *d, const Options *o, const char *path)
     return ok;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* The limit is for everything: reading took some of it, judging and writing will. */
 static double seconds_left(const Options *o, double begin)
 {
-    double left = o->time_limit - (now() - begin) - 0.02;
+    double left = o->time_limit - (clock_now() - begin) - 0.02;
     return o->time_limit <= 0 ? 0 : left > 0.001 ? left : 0.001;
 }
 
 static bool plan(Arena *a, Diag *d, const Options *o, const char *path)
 {
-    double begin = now();
+    double begin = clock_now();
     Kgraph g;
     if (!kgraph_read(a, d, path, &g))
         return false;
