@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/place.c - rectangles on the fabric, with the router as the judge.
  *
- * Where kernels stand is found by arrange.c from what streams would about cost; the engine of
- * passes/pack is asked where that leaves streams without a way, or if the user gives it effort
- * or time. Then all streams are routed. A stream that finds no way gets more room for its turns
+ * Where kernels stand is found by arrange.c from what streams would about cost, then all
+ * streams are routed. A stream that finds no way gets more room for its turns
  * and all begins anew, a bounded number of times. A network that takes a good part of the fabric
- * fills it in rows (wave.c), if that is faster. What still has no place is sized for fewer
- * cores. With an earlier placement kernels stay where they were; where that does not do, those
- * around what is new are let go, ring by ring. */
+ * fills it in rows (wave.c), if that is faster. What was found is a start for the engine of
+ * passes/pack, which chooses shapes and places anew (kernel_model.c); what it comes to is taken
+ * if it is no slower, takes no more cores, costs less in streams, and routes. What still has no
+ * place is sized for fewer cores, as long as that is faster than the rows. With an earlier
+ * placement kernels stay where they were; where that does not do, those around what is new are let
+ * go, ring by ring. */
 #include <inttypes.h>
 
 #include "passes/arrange.h"

@@ -9,8 +9,10 @@
  * program of choose.c finds the choice that takes the fewest columns for a time T (the lanes
  * of all kernels agree or have an adapter that is fast enough); T is halved down to the least
  * for which the columns fit. Strips (line kernels, adapters) stand in between. Rows are filled
- * to and fro. Published placers fill single rows (ISPD 2020 contest); pairs of rows are what
- * saves the way back. Cost: numbers of rows x log of the times x a choice. */
+ * to and fro. Keep-outs and kernels on their pins are in the way: columns begin beyond them, or
+ * rows are lower beside them, and all is chosen anew. Published placers fill single rows (ISPD 2020
+ * contest); pairs of rows are what saves the way back. Cost: numbers of rows x log of the times x a
+ * choice. */
 #include <stdlib.h>
 
 #include "passes/arrange.h"
