@@ -4,12 +4,12 @@
  * A dynamic program over the tree that first inputs form (a kernel's parent feeds its input
  * 0), by lanes: exact for chains and trees. Other edges, residuals, are joined in by descent,
  * kernel by kernel, and then priced into the program at what the far end has chosen, until
- * nothing gets better. Adapters cost the cores of their strip and are not to be had if they
- * take longer than T; each is asked for once, by stream class and lanes.
- * O(shapes + lanes^2) a kernel. */
+ * nothing gets better; where that finds nothing, with one number of lanes for all of them. Adapters
+ * cost the cores of their strip and are not to be had if they take longer than T; each is asked for
+ * once, by stream class and lanes. O(shapes + lanes^2) a kernel. */
 #include "passes/sizing.h"
 
-enum { SWEEPS = 4, ROUNDS = 4 };
+enum { SWEEPS = 4, ROUNDS = 4, MOST_COMMON = 300 };
 
 static uint64_t add_cost(uint64_t a, uint64_t b)
 {
@@ -25,7 +25,8 @@ const Shape *sizing_chosen(const Sizing *z, int32_t kernel)
 static uint64_t own_cost(const Sizing *z, const Choice *c, uint32_t shape, uint64_t T)
 {
     const Shape *s = &c->class_of->shapes.data[shape];
-    if (s->cycles > T || (c->allowed && !c->allowed[shape]))
+    if (s->cycles > T || (c->allowed && !c->allowed[shape]) ||
+        (z->common && c->joins && s->lanes_out != z->common))
         return SIZE_NEVER;
     bool matrix = c->kernel->kind == KERNEL_MATVEC || c->kernel->kind == KERNEL_CONV;
     if (z->rows && matrix && z->rows[c->kernel->id].price) {
@@ -362,6 +363,34 @@ static uint64_t total(Sizing *z, uint64_t T, uint64_t *cores)
     return cost;
 }
 
+static void keep(Sizing *z)
+{
+    for (uint32_t k = 0; k < z->n; k++)
+        z->choice[k].kept = z->choice[k].chosen;
+}
+
+/* Along a chain of residuals all forks and joins are one in lanes, which descent kernel by
+ * kernel does not get out of: every number of lanes in turn for all of them. */
+static uint64_t solve_common(Sizing *z, uint64_t T)
+{
+    uint64_t best = SIZE_NEVER, cores;
+    const Choice *first = NULL;
+    for (uint32_t k = z->n; k-- > 0;)
+        first = z->choice[k].joins ? &z->choice[k] : first;
+    const LaneSet *set = &first->class_of->lanes_out;
+    for (uint32_t i = 0; i < set->n; i++) {
+        z->common = set->of[i];
+        choose_tree(z, false, T);
+        z->common = 0;
+        uint64_t cost = total(z, T, &cores);
+        if (cost >= best)
+            continue;
+        best = cost;
+        keep(z);
+    }
+    return best;
+}
+
 uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores)
 {
     uint64_t best = SIZE_NEVER, unused;
@@ -379,9 +408,10 @@ uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores)
         if (round > 0 && cost >= best)
             break;
         best = cost;
-        for (uint32_t k = 0; k < z->n; k++)
-            z->choice[k].kept = z->choice[k].chosen;
+        keep(z);
     }
+    if (joins && best >= SIZE_NEVER && z->n <= MOST_COMMON && !z->rows)
+        best = solve_common(z, T);
     for (uint32_t k = 0; k < z->n; k++)
         z->choice[k].chosen = z->choice[k].kept;
     if (joins)

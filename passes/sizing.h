@@ -74,6 +74,7 @@ typedef struct Sizing {
      * matrix kernels take of their rows, times the height. */
     uint64_t cycles_price, core_price;
     const RowOf *rows; /* by kernel, or NULL */
+    uint32_t common;   /* not 0: lanes out of all kernels that fork or join */
     uint64_t sum;      /* cycles of all kernels and adapters of the last choice */
 } Sizing;
 
