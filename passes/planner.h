@@ -47,7 +47,8 @@ typedef struct RouteTrouble {
 
 /* More lanes than can cross a straight line over the whole fabric. */
 typedef struct RouteCut {
-    uint64_t lanes, words; /* that have to cross; no lanes: there is no such line */
+    uint64_t lanes, words; /* that have to cross; no lanes: there is no such line; no words:
+                              lanes of one stream, each of which takes a link of its own */
     uint64_t links, room;  /* how many there are, lanes that they hold */
     uint64_t limit;        /* words a sample on a link */
     int32_t at;            /* the last row or column before the line, */

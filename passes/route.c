@@ -436,6 +436,15 @@ static void explain_cut(PassContext *cx, const RouteCut *c)
     static const char *const lines[] = {"row", "column", "row", "column"};
     static const char *const sides[] = {"north", "east", "south", "west"};
     const Stream *s = cx->plan->streams.data[c->stream];
+    if (c->words == 0) {
+        diag_note(cx->diag, s->span,
+                  "from %s %d to %d the %" PRIu64
+                  " lanes of '%s' have to go %s, each over a link of "
+                  "its own; links there: %" PRIu64 ": there is no solution",
+                  lines[c->side], c->at, c->at + side_forward(c->side), c->lanes, s->name,
+                  sides[c->side], c->links);
+        return;
+    }
     diag_note(cx->diag, s->span,
               "from %s %d to %d %" PRIu64 " lanes have to go %s, '%s' among them, with %" PRIu64
               " words a sample; links there: %" PRIu64 ", with room for %" PRIu64
@@ -466,8 +475,8 @@ void route_explain(PassContext *cx, const RouteFailure *f)
     if (f->n_streams > f->n_troubles)
         diag_note(cx->diag, s->span, "%u streams in all have no way of their own", f->n_streams);
     diag_note(cx->diag, s->span,
-              "tried: %u ways of bundles in %u rounds of rip-up, %u led over full links, %u had "
-              "none of the %u colors free; lane by lane %u times%s",
+              "tried: %u ways of bundles in %u rounds of rip-up, %u led over full links, %u over "
+              "dead cores or where none of the %u colors is free; lane by lane %u times%s",
               f->ways, f->rounds, f->no_link, f->no_color,
               plan->machine->colors - plan->machine->reserved_colors, f->mazes,
               f->proved ? "; all that is possible: there is no solution" : "");

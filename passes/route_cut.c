@@ -4,11 +4,11 @@
  * A straight line over the whole fabric cuts every way between its sides (the easy half of the
  * max-flow min-cut theorem: Ford, Fulkerson 1956). Between two neighboring columns or rows there
  * are as many links in a direction as pairs of living routers; a link holds so many words and one
- * lane a color. What has to cross is counted from below: a lane from the first router behind its
- * sender to the last one before its consumer; of the streams of one kernel, which may become
- * a tree, one lane in each direction; streams that enter or leave the fabric not at all, as their
- * ports are open. So what is found is infeasible, whatever would be tried; most of what is
- * infeasible is not found. Cost: lanes + lines x dead boxes. */
+ * lane a color, so one of a stream. What has to cross is counted from below: a lane from the first
+ * router behind its sender to the last one before its consumer; of the streams of one kernel, which
+ * may become a tree, one lane in each direction; streams that enter or leave the fabric not at all,
+ * as their ports are open. So what is found is infeasible, whatever would be tried; most of what is
+ * infeasible is not found. Cost: lanes + hops + lines x dead boxes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +18,8 @@ typedef struct Lines { /* between positions i and i + 1 along x or y, forward an
     int32_t n;
     int64_t *lanes[2], *words[2]; /* differences, then sums */
     uint32_t *stream[2];          /* one that starts to cross there */
+    int64_t *most[2], *own;       /* lanes of one sender; own: differences, scratch */
+    uint32_t *sender[2];          /* a stream of that one */
 } Lines;
 
 /* A tree's lane at `from` with ends from `least` to `most`. */
@@ -33,6 +35,33 @@ static void add_lane(Lines *l, int32_t from, int32_t least, int32_t most, uint64
         l->words[back][a] += (int64_t)words;
         l->words[back][b] -= (int64_t)words;
         l->stream[back][a] = stream;
+    }
+}
+
+/* Lanes of one sender have one color, so each takes a link of its own. */
+static void add_most(Lines *l, const int32_t (*lane)[3], uint32_t lanes, uint32_t stream)
+{
+    for (unsigned back = 0; back < 2; back++) {
+        int32_t first = l->n, last = 0;
+        for (unsigned add = 0; add < 2; add++) { /* the second time takes it back */
+            for (uint32_t i = 0; i < lanes; i++) {
+                int32_t a = lane[i][1 - back], b = lane[i][2 - back];
+                if (a >= b || a < 0 || b >= l->n)
+                    continue;
+                l->own[a] += add ? -1 : 1;
+                l->own[b] -= add ? -1 : 1;
+                first = a < first ? a : first;
+                last = b > last ? b : last;
+            }
+            int64_t n = 0;
+            for (int32_t at = first; add == 0 && at < last; at++) {
+                n += l->own[at];
+                if (n <= l->most[back][at])
+                    continue;
+                l->most[back][at] = n;
+                l->sender[back][at] = stream;
+            }
+        }
     }
 }
 
@@ -74,14 +103,22 @@ static void add_sender(Router *r, const Kernel *k, Lines *axis, uint64_t *least_
             route_first_cell(&e, l, &reach[l].x, &reach[l].y);
         }
     }
+    int32_t(*lane[2])[3]; /* the least, where it starts, the most */
+    lane[0] = arena_alloc(&a, lanes, sizeof *lane[0], alignof(int32_t));
+    lane[1] = arena_alloc(&a, lanes, sizeof *lane[1], alignof(int32_t));
     for (uint32_t l = 0; l < lanes; l++) {
         Reach at = reach[l];
         if (!at.any)
             continue;
+        int32_t x[3] = {at.ends.x0, at.x, at.ends.x1}, y[3] = {at.ends.y0, at.y, at.ends.y1};
+        memcpy(lane[0][l], x, sizeof x);
+        memcpy(lane[1][l], y, sizeof y);
         add_lane(&axis[0], at.x, at.ends.x0, at.ends.x1, words, stream);
         add_lane(&axis[1], at.y, at.ends.y0, at.ends.y1, words, stream);
         *least_words = words < *least_words ? words : *least_words;
     }
+    for (unsigned i = 0; i < 2 && r->plan->keepouts.n > 0; i++)
+        add_most(&axis[i], (const int32_t(*)[3])lane[i], lanes, stream);
     arena_free(&a);
 }
 
@@ -129,9 +166,17 @@ static bool too_many(Router *r, const Lines *l, bool columns, uint64_t room, Rou
             if (lanes == 0 || (l->lanes[back][at] <= 0 && r->plan->keepouts.n == 0))
                 continue;
             uint64_t links = (uint64_t)links_over(r->plan, &a, columns, at);
-            if ((uint64_t)lanes <= links * room && (uint64_t)words <= links * r->limit)
-                continue;
             Side side = columns ? (back ? SIDE_W : SIDE_E) : (back ? SIDE_N : SIDE_S);
+            uint64_t most = (uint64_t)l->most[back][at];
+            if (most > links)
+                *cut = (RouteCut){.lanes = most,
+                                  .links = links,
+                                  .at = back ? at + 1 : at,
+                                  .side = side,
+                                  .stream = l->sender[back][at]};
+            if (most > links ||
+                ((uint64_t)lanes <= links * room && (uint64_t)words <= links * r->limit))
+                continue;
             *cut = (RouteCut){(uint64_t)lanes, (uint64_t)words,    links, links * room,
                               r->limit,        back ? at + 1 : at, side,  stream};
         }
@@ -151,7 +196,10 @@ bool route_cut(Router *r)
             axis[i].lanes[back] = arena_array(&a, int64_t, (size_t)axis[i].n);
             axis[i].words[back] = arena_array(&a, int64_t, (size_t)axis[i].n);
             axis[i].stream[back] = arena_array(&a, uint32_t, (size_t)axis[i].n);
+            axis[i].most[back] = arena_array(&a, int64_t, (size_t)axis[i].n);
+            axis[i].sender[back] = arena_array(&a, uint32_t, (size_t)axis[i].n);
         }
+        axis[i].own = arena_array(&a, int64_t, (size_t)axis[i].n);
     }
     uint64_t least = UINT64_MAX, room = m->colors - m->reserved_colors;
     for (size_t i = 0; i < plan->kernels.n; i++)

@@ -555,7 +555,7 @@ static void test_infeasible(void)
     n.machine.colors = n.machine.reserved_colors + 2; /* chains take both */
     CU_ASSERT_FALSE(plan_all(&n));
     CU_ASSERT_EQUAL(diag_exit_code(&n.c.diag), EXIT_INFEASIBLE);
-    CU_ASSERT_TRUE(says(&n, "had none of the 2 colors free"));
+    CU_ASSERT_TRUE(says(&n, "where none of the 2 colors is free"));
     net_finish(&n);
 
     net_residual(&n, "wse2", 1);

@@ -522,6 +522,13 @@ static void test_cut(void)
     n.machine.reserved_colors = n.machine.colors - 2;
     expect_said(reasons(&n, 30), "room for 30 words each and 2 lanes in all");
     net_finish(&n);
+    net_init(&n, 30, 20, 8); /* three lanes of one color through two rows */
+    KeepOut wall = {10, 2, 5, 18, true, "hole"};
+    vec_push(&n.c.arena, &n.plan.keepouts, wall);
+    stream(&n, strip(&n, 25, 6, 3, 2), strip(&n, 2, 6, 3, 2), 3, 10);
+    expect_said(reasons(&n, 100), "from column 10 to 9 the 3 lanes of 's0' have to go west, each "
+                                  "over a link of its own; links there: 2");
+    net_finish(&n);
 }
 
 /* ---- trees ---- */
