@@ -596,6 +596,16 @@ static void emit_stream(Emitter *e, const Stream *s)
     vec_push(e->arena, &e->streams, i);
 }
 
+void emit_rects(const Emitter *e, Image *image)
+{
+    image->cores = e->cores.data;
+    image->n_cores = (uint32_t)e->cores.n;
+    image->routes = e->routes.data;
+    image->n_routes = (uint32_t)e->routes.n;
+    image->ports = e->ports.data;
+    image->n_ports = (uint32_t)e->ports.n;
+}
+
 bool kernels_emit(Arena *a, Diag *d, const Plan *plan, Image *image)
 {
     Emitter *e = arena_new(a, Emitter);
@@ -652,12 +662,7 @@ bool kernels_emit(Arena *a, Diag *d, const Plan *plan, Image *image)
     image->n_kernels = (uint32_t)n;
     image->streams = e->streams.data;
     image->n_streams = (uint32_t)e->streams.n;
-    image->cores = e->cores.data;
-    image->n_cores = (uint32_t)e->cores.n;
-    image->routes = e->routes.data;
-    image->n_routes = (uint32_t)e->routes.n;
-    image->ports = e->ports.data;
-    image->n_ports = (uint32_t)e->ports.n;
+    emit_rects(e, image);
     image->data = e->data;
     image->data_bytes = e->data_bytes;
     return true;

@@ -32,6 +32,8 @@ Turned turn_grid(const Kernel *k, Grid canonical);
 /* Routers inside the regions: distribution, chains. `chain` is the index of the StreamInfo
  * of the kernel's partial results. */
 void emit_kernel_routes(Emitter *e, const Part *p, uint32_t chain);
+/* Gives the image its rectangles of cores and routers and its ports. */
+void emit_rects(const Emitter *e, Image *image);
 bool emit_in_region(const Kernel *k, int64_t x, int64_t y);
 /* Source routers and everything between regions. */
 bool emit_bundle(Emitter *e, const Stream *s);

@@ -375,11 +375,6 @@ bool kernels_move(Arena *a, Diag *d, const Image *image, const Plan *plan, Image
     if (!move_ports(e, image))
         return false;
     result->defects = plan->defects ? *plan->defects : (Defects){0};
-    result->cores = e->cores.data;
-    result->n_cores = (uint32_t)e->cores.n;
-    result->routes = e->routes.data;
-    result->n_routes = (uint32_t)e->routes.n;
-    result->ports = e->ports.data;
-    result->n_ports = (uint32_t)e->ports.n;
+    emit_rects(e, result);
     return true;
 }
