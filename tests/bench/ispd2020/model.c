@@ -6,7 +6,8 @@
  * of them side by side with one (h, w). A family is one (h, w, c), c shared by a block's
  * convolutions (a smaller c in one of them saves nothing: the height is that of the largest);
  * for a time limit every k then is the least that meets it and the memory. All (h, w, c) that
- * fit the grid are listed; those of which a smaller number would do the same are spare. */
+ * fit the grid are listed, h, w and c larger than the convolution's own H, W and C among them:
+ * they agree with a neighbor's; those of which a smaller number would do the same are spare. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -103,14 +104,30 @@ static bool is_spare(const ContestClass *t, uint32_t h, uint32_t w, uint32_t c)
     return same_h || same_w || same_c;
 }
 
-static void list_families(Arena *a, ContestClass *t, uint32_t side, uint32_t memlimit)
+/* The largest arguments of use to any convolution of the graph. */
+typedef struct Most {
+    uint32_t h, w, c;
+} Most;
+
+static Most find_most(const ContestModel *m, uint32_t n_classes)
 {
-    uint32_t most_c = 0;
-    for (uint32_t i = 0; i < t->n_convs; i++)
-        most_c = t->convs[i].C > most_c ? t->convs[i].C : most_c;
-    for (uint32_t h = 1; h <= t->formal.H && h * 2 <= side; h++)
-        for (uint32_t w = 1; w <= t->formal.W && h * w * 2 <= side; w++)
-            for (uint32_t c = 1; c <= most_c && h * w * (c + 1) <= side; c++) {
+    Most most = {0};
+    for (uint32_t i = 0; i < n_classes; i++)
+        for (uint32_t j = 0; j < m->classes[i].n_convs; j++) {
+            const Conv *v = &m->classes[i].convs[j];
+            most.h = v->H > most.h ? v->H : most.h;
+            most.w = v->W > most.w ? v->W : most.w;
+            most.c = v->C > most.c ? v->C : most.c;
+        }
+    return most;
+}
+
+static void list_families(Arena *a, ContestClass *t, const Most *most, uint32_t side,
+                          uint32_t memlimit)
+{
+    for (uint32_t h = 1; h <= most->h && h * 2 <= side; h++)
+        for (uint32_t w = 1; w <= most->w && h * w * 2 <= side; w++)
+            for (uint32_t c = 1; c <= most->c && h * w * (c + 1) <= side; c++) {
                 Part parts[MAX_CONVS];
                 bool ok = true;
                 for (uint32_t i = 0; i < t->n_convs && ok; i++) {
@@ -203,14 +220,16 @@ ContestModel *contest_model(Arena *a, const Kgraph *g, PackModel *model, PackPro
         if (c == n_classes) {
             m->classes[c].formal = *v;
             m->classes[c].n_convs = convs_of(v, m->classes[c].convs);
-            list_families(a, &m->classes[c], g->width > g->height ? g->width : g->height,
-                          g->memlimit);
             n_classes++;
         }
         kernel_of[i] = n_kernels;
         nodes[n_kernels] = i;
         class_of[n_kernels++] = c;
     }
+    Most most = find_most(m, n_classes);
+    for (uint32_t c = 0; c < n_classes; c++)
+        list_families(a, &m->classes[c], &most, g->width > g->height ? g->width : g->height,
+                      g->memlimit);
     for (uint32_t e = 0; e < g->n_edges; e++) {
         uint32_t from = kernel_of[g->edges[e].from], to = kernel_of[g->edges[e].to];
         if (from != UINT32_MAX && to != UINT32_MAX)
