@@ -114,6 +114,12 @@ static bool may_use_curves(const Search *s)
     return s->n > 1 && s->n <= MAX_BY_CURVES;
 }
 
+/* Without a price on adapters curves say all there is to say about shapes. */
+static bool may_be_explicit(const Search *s)
+{
+    return !may_use_curves(s) || s->problem->adapter > 0;
+}
+
 static void add_task(Round *r, Arena *a, const State *start, bool by_curves, double hot, Way *way,
                      Rng *rng)
 {
@@ -140,7 +146,7 @@ static void plan_first(Round *r, Arena *a, Way *ways, State *const *starts, uint
 {
     r->n = 0;
     for (uint32_t i = 0; i < WAYS; i++)
-        if (!ways[i].by_curves || may_use_curves(r->s))
+        if (ways[i].by_curves ? may_use_curves(r->s) : may_be_explicit(r->s))
             add_task(r, a, starts[i < 8 || n_starts < 2 ? 0 : 1], ways[i].by_curves, ways[i].hot,
                      &ways[i], rng);
 }
@@ -234,13 +240,13 @@ static void look_at_results(const Job *j, Round *r)
                        &(PackProgress){pack_now() - j->begin, j->best->score, j->result->bound});
 }
 
-/* More rounds, not longer tasks, where there is time: runs differ much by luck. */
+/* More rounds, not longer tasks, where there is time: runs differ by luck, those by curves most. */
 static void anneal_rounds(const Job *j, Arena *a, State *const *starts, uint32_t n_starts)
 {
     Way ways[WAYS];
     Rng rng = {j->o->seed};
     double seconds = j->o->seconds > 0 ? j->o->seconds : j->effort * 1e-9;
-    double more = seconds / (0.3 * j->s->n);
+    double more = seconds / ((may_be_explicit(j->s) ? 0.3 : 0.1) * j->s->n);
     unsigned rounds = ROUNDS + (unsigned)(more < MORE_ROUNDS ? more : MORE_ROUNDS);
     Round *r = arena_new(a, Round);
     r->s = j->s;
