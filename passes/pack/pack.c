@@ -5,12 +5,13 @@
  *
  * A round is a list of independent tasks (a start, a way to anneal, temperatures, a seed) with
  * equal budgets; threads take tasks in any order, results are looked at in the order of the
- * list, so their number does not matter. The first round tries both ways at many temperatures;
- * every later one goes on with the temperatures that ended best for each way, fewer tasks and
- * longer runs (successive halving, Jamieson and Talwalkar, AISTATS 2016), so that temperatures
- * fit the problem without being told. Ways are judged by where they end, not by the best they
- * have seen: the start may be better than anything a promising way finds in so short a time.
- * One task a round begins at another start, warm. The last round cools what is best of all. */
+ * list, so their number does not matter. The first round tries both ways at many temperatures,
+ * only curves where signatures cost nothing; every later one goes on with the temperatures that
+ * ended best for each way, fewer tasks and longer runs (successive halving, Jamieson and
+ * Talwalkar, AISTATS 2016), so that temperatures fit the problem without being told. Ways are
+ * judged by where they end, not by the best they have seen: the start may be better than
+ * anything a promising way finds in so short a time. One task a round begins at another start,
+ * warm. The last round cools what is best of all. */
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -197,6 +197,26 @@ static void test_engine(void)
     close_fixture(&f);
 }
 
+/* A kernel of height 1 takes h = 4 to agree with its neighbor, which is four times slower
+ * without. */
+static void test_larger_arguments(void)
+{
+    Fixture f;
+    PackResult r;
+    PackProblem p;
+    EvalResult e;
+    Text text = {0};
+    open_fixture(&f, "(*\nwidth=30\nheight=30\nwdeltat=1000\nwlength=0\nwadapter=100\n"
+                     "memlimit=24576\n*)\n"
+                     "conv[0] W=1 H=4 R=1 S=1 C=1 K=1 T=1 U=1\n"
+                     "conv[1] W=1 H=1 R=1 S=1 C=1 K=1 T=1 U=1\n"
+                     "conv[0]:y -> conv[1]:x\n");
+    solve(&f, &(PackOptions){.seed = 1, .effort = 1}, &r, &p, &e, &text);
+    CU_ASSERT_EQUAL(e.score, 1000);
+    text_free(&text);
+    close_fixture(&f);
+}
+
 static void test_unreadable(void)
 {
     static const char *const graphs[] = {
@@ -293,10 +313,13 @@ static void test_keepouts(void)
     arena_free(&a);
 }
 
-static const CU_TestInfo tests[] = {
-    {"published score", test_published},    {"broken solutions", test_broken},
-    {"unreadable graphs", test_unreadable}, {"engine", test_engine},
-    {"keep-outs", test_keepouts},           CU_TEST_INFO_NULL};
+static const CU_TestInfo tests[] = {{"published score", test_published},
+                                    {"broken solutions", test_broken},
+                                    {"unreadable graphs", test_unreadable},
+                                    {"engine", test_engine},
+                                    {"keep-outs", test_keepouts},
+                                    {"larger arguments", test_larger_arguments},
+                                    CU_TEST_INFO_NULL};
 
 int main(void)
 {
