@@ -228,18 +228,21 @@ void options_make(const Search *s, Arena *a, uint32_t class_index, const Slit *s
     VEC(Option) list = {0};
     Option option;
     double least = 1e300;
-    for (uint32_t f = 0; f < c->n; f++)
-        if (option_of(s, class_index, f, slit, &option) && option.price < least)
-            least = option.price;
-    for (uint32_t i = 0; i < c->n; i++) {
+    for (uint32_t i = 0; i < c->n_keys; i++) {
         if (!option_of(s, class_index, c->by_key[i], slit, &option) || option.price > least + most)
             continue;
+        least = option.price < least ? option.price : least;
         Option *last = list.n ? &list.data[list.n - 1] : NULL;
         if (!last || compare_signatures(last, &option))
             vec_push(a, &list, option);
         else if (option.price < last->price)
             *last = option;
     }
+    size_t n = 0;
+    for (size_t i = 0; i < list.n; i++)
+        if (list.data[i].price <= least + most)
+            list.data[n++] = list.data[i];
+    list.n = n;
     *result = (Options){list.data, (uint32_t)list.n, least};
 }
 

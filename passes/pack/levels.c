@@ -29,7 +29,30 @@ static int compare_keyed(const void *a, const void *b)
     return x->family < y->family ? -1 : x->family > y->family;
 }
 
-static void class_init(Arena *a, Class *c)
+/* Numbers that some family which is not spare has at a place of its signature. */
+typedef struct Wanted {
+    uint64_t *bits[PACK_SIGNATURE];
+} Wanted;
+
+enum { COMPONENTS = 1 << 20 };
+
+static void want(Wanted *w, const uint32_t *signature)
+{
+    for (unsigned i = 0; i < PACK_SIGNATURE; i++)
+        w->bits[i][(signature[i] & (COMPONENTS - 1)) / 64] |= 1ull << signature[i] % 64;
+}
+
+static bool is_wanted(const Wanted *w, const uint32_t *signature)
+{
+    bool all = true;
+    for (unsigned i = 0; i < PACK_SIGNATURE; i++)
+        all = all && w->bits[i][(signature[i] & (COMPONENTS - 1)) / 64] >> signature[i] % 64 & 1;
+    return all;
+}
+
+/* Spare families are found by their signature if others that are not have its numbers, too: what
+ * agrees in a number that is spare everywhere would agree in the next smaller one as well. */
+static void class_init(Arena *a, const Wanted *wanted, Class *c)
 {
     Keyed *k = malloc((c->n ? c->n : 1) * sizeof *k);
     if (!k)
@@ -44,10 +67,12 @@ static void class_init(Arena *a, Class *c)
             c->lean[c->n_lean++] = i;
         c->in[i] = signature_key(c->families[i].in);
         c->out[i] = signature_key(c->families[i].out);
-        k[i] = (Keyed){c->in[i], i};
+        if (!c->families[i].spare ||
+            (is_wanted(wanted, c->families[i].in) && is_wanted(wanted, c->families[i].out)))
+            k[c->n_keys++] = (Keyed){c->in[i], i};
     }
-    qsort(k, c->n, sizeof *k, compare_keyed);
-    for (uint32_t i = 0; i < c->n; i++) {
+    qsort(k, c->n_keys, sizeof *k, compare_keyed);
+    for (uint32_t i = 0; i < c->n_keys; i++) {
         c->keys[i] = k[i].key;
         c->by_key[i] = k[i].family;
     }
@@ -57,7 +82,7 @@ static void class_init(Arena *a, Class *c)
 bool class_find(const Class *c, const uint32_t *in, uint32_t *family)
 {
     uint64_t key = signature_key(in);
-    uint32_t low = 0, high = c->n;
+    uint32_t low = 0, high = c->n_keys;
     while (low < high) {
         uint32_t mid = (low + high) / 2;
         if (c->keys[mid] < key)
@@ -66,7 +91,7 @@ bool class_find(const Class *c, const uint32_t *in, uint32_t *family)
             high = mid;
     }
     bool below = low > 0 && c->keys[low - 1] >> 20 == key >> 20;
-    bool above = low < c->n && c->keys[low] >> 20 == key >> 20;
+    bool above = low < c->n_keys && c->keys[low] >> 20 == key >> 20;
     if (!below && !above)
         return false;
     if (above && below && c->keys[low] != key && key - c->keys[low - 1] < c->keys[low] - key)
@@ -182,10 +207,22 @@ bool search_init(Search *s, const PackProblem *p, double least_time)
     s->n = p->n_kernels;
     s->side = (p->w > p->h ? p->w : p->h) * 5 / 4 + 1;
     s->classes = arena_array(a, Class, p->n_classes);
+    Arena scratch = {0};
+    Wanted wanted;
+    for (unsigned i = 0; i < PACK_SIGNATURE; i++)
+        wanted.bits[i] = arena_array(&scratch, uint64_t, COMPONENTS / 64);
     for (uint32_t c = 0; c < p->n_classes; c++) {
-        s->classes[c].n = p->model->families(p->model->self, c, &s->classes[c].families);
-        class_init(a, &s->classes[c]);
+        Class *k = &s->classes[c];
+        k->n = p->model->families(p->model->self, c, &k->families);
+        for (uint32_t f = 0; f < k->n; f++)
+            if (!k->families[f].spare) {
+                want(&wanted, k->families[f].in);
+                want(&wanted, k->families[f].out);
+            }
     }
+    for (uint32_t c = 0; c < p->n_classes; c++)
+        class_init(a, &wanted, &s->classes[c]);
+    arena_free(&scratch);
     split_edges(s);
     s->order = arena_array(a, uint32_t, s->n);
     topological(s);

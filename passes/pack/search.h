@@ -18,8 +18,9 @@ typedef struct Class {
     uint32_t *lean; /* families that are not spare */
     uint32_t n_lean;
     uint64_t *in, *out; /* signatures of the families */
-    uint64_t *keys;     /* of all families by signature `in`, ascending */
+    uint64_t *keys;     /* of families of use by signature `in`, ascending */
     uint32_t *by_key;   /* the families in that order */
+    uint32_t n_keys;
 } Class;
 
 typedef struct Leaf {

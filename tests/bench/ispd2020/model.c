@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "ir/support/vec.h"
 #include "tests/bench/ispd2020/model.h"
 
 enum { MAX_CONVS = 4 };
@@ -30,8 +29,9 @@ typedef struct ContestClass {
     KgraphNode formal;
     Conv convs[MAX_CONVS];
     uint32_t n_convs;
-    VEC(PackFamily) families;
-    VEC(Part) parts; /* n_convs for every family */
+    PackFamily *families;
+    Part *parts; /* n_convs for every family */
+    uint32_t n_families;
 } ContestClass;
 
 struct ContestModel {
@@ -122,32 +122,39 @@ static Most find_most(const ContestModel *m, uint32_t n_classes)
     return most;
 }
 
+/* False if the memory is too small for any k. */
+static bool size_parts(const ContestClass *t, uint32_t h, uint32_t w, uint32_t c, uint32_t memlimit,
+                       Part *parts)
+{
+    for (uint32_t i = 0; i < t->n_convs; i++) {
+        const Conv *v = &t->convs[i];
+        parts[i].unit = (double)(ceil_div(v->H, h) * ceil_div(v->W, w)) *
+                        (double)ceil_div(v->C, c) * v->R * v->S / ((double)v->T * v->T);
+        parts[i].memory = memory_of(v, h, w, c);
+        parts[i].least_k = memory_k(v, h, w, c, memlimit);
+        if (parts[i].least_k == 0)
+            return false;
+    }
+    return true;
+}
+
 static void list_families(Arena *a, ContestClass *t, const Most *most, uint32_t side,
                           uint32_t memlimit)
 {
+    size_t n = 0;
     for (uint32_t h = 1; h <= most->h && h * 2 <= side; h++)
         for (uint32_t w = 1; w <= most->w && h * w * 2 <= side; w++)
-            for (uint32_t c = 1; c <= most->c && h * w * (c + 1) <= side; c++) {
-                Part parts[MAX_CONVS];
-                bool ok = true;
-                for (uint32_t i = 0; i < t->n_convs && ok; i++) {
-                    const Conv *v = &t->convs[i];
-                    parts[i].unit = (double)(ceil_div(v->H, h) * ceil_div(v->W, w)) *
-                                    (double)ceil_div(v->C, c) * v->R * v->S / ((double)v->T * v->T);
-                    parts[i].memory = memory_of(v, h, w, c);
-                    parts[i].least_k = memory_k(v, h, w, c, memlimit);
-                    ok = parts[i].least_k > 0;
-                }
-                if (!ok)
-                    continue;
-                PackFamily f = {.h = (int32_t)(h * w * (c + 1)),
-                                .in = {h, w, c},
-                                .out = {h, w, c},
-                                .spare = is_spare(t, h, w, c)};
-                vec_push(a, &t->families, f);
-                for (uint32_t i = 0; i < t->n_convs; i++)
-                    vec_push(a, &t->parts, parts[i]);
-            }
+            n += side / (h * w) - 1 < most->c ? side / (h * w) - 1 : most->c;
+    t->families = arena_array(a, PackFamily, n);
+    t->parts = arena_array(a, Part, n * t->n_convs);
+    for (uint32_t h = 1; h <= most->h && h * 2 <= side; h++)
+        for (uint32_t w = 1; w <= most->w && h * w * 2 <= side; w++)
+            for (uint32_t c = 1; c <= most->c && h * w * (c + 1) <= side; c++)
+                if (size_parts(t, h, w, c, memlimit, &t->parts[t->n_families * t->n_convs]))
+                    t->families[t->n_families++] = (PackFamily){.h = (int32_t)(h * w * (c + 1)),
+                                                                .in = {h, w, c},
+                                                                .out = {h, w, c},
+                                                                .spare = is_spare(t, h, w, c)};
 }
 
 /* The least k for a time limit, 0 if none. */
@@ -163,15 +170,15 @@ static uint32_t least_k(const Part *part, uint32_t K, double limit)
 static uint32_t families(const void *self, uint32_t class_index, const PackFamily **list)
 {
     const ContestClass *t = &((const ContestModel *)self)->classes[class_index];
-    *list = t->families.data;
-    return (uint32_t)t->families.n;
+    *list = t->families;
+    return t->n_families;
 }
 
 static bool shape(const void *self, uint32_t class_index, uint32_t family, double limit,
                   PackShape *result)
 {
     const ContestClass *t = &((const ContestModel *)self)->classes[class_index];
-    const Part *parts = &t->parts.data[(size_t)family * t->n_convs];
+    const Part *parts = &t->parts[(size_t)family * t->n_convs];
     uint32_t columns = 0;
     double time = 0, memory = 0;
     for (uint32_t i = 0; i < t->n_convs; i++) {
@@ -186,7 +193,7 @@ static bool shape(const void *self, uint32_t class_index, uint32_t family, doubl
             memory = parts[i].memory / k;
     }
     *result = (PackShape){.w = (int32_t)columns,
-                          .h = t->families.data[family].h,
+                          .h = t->families[family].h,
                           .time = time,
                           .memory = (uint64_t)memory};
     return columns < 1u << 24;
@@ -258,7 +265,7 @@ void contest_write(Text *t, const Kgraph *g, const ContestModel *m, const PackPr
         const KgraphNode *v = &g->nodes[node_of[i]];
         const ContestClass *c = &m->classes[p->class_of[i]];
         const PackPlace *at = &places[i];
-        const PackFamily *f = &c->families.data[at->family];
+        const PackFamily *f = &c->families[at->family];
         text_printf(t, "%s = ", v->name);
         if (v->type == KGRAPH_CONV)
             text_printf(t, "conv( %u %u %u %u %u %u %u %u", v->H, v->W, v->C, v->K, v->R, v->S,
@@ -271,7 +278,7 @@ void contest_write(Text *t, const Kgraph *g, const ContestModel *m, const PackPr
             text_printf(t, " %u", f->in[2]);
         for (uint32_t j = 0; j < c->n_convs; j++)
             text_printf(t, " %u",
-                        least_k(&c->parts.data[(size_t)at->family * c->n_convs + j], c->convs[j].K,
+                        least_k(&c->parts[(size_t)at->family * c->n_convs + j], c->convs[j].K,
                                 at->shape.time));
         text_printf(t, " )\n%s : place(%d %d %s)\n", v->name, at->x, at->y,
                     at->turned ? "R90" : "R0");
