@@ -405,7 +405,7 @@ void anneal_run(Search *s, Anneal *a)
         curves_keep(r.curves);
         take(&r, a);
     }
-    double begin = pack_now(), steps = 0,
+    double begin = clock_now(), steps = 0,
            move_steps = 80 + 4.0 * r.n_nodes + s->n_edges + s->n_ties;
     move_steps += (double)s->problem->n_keepouts * r.n;
     double temperature = a->start->cost * a->hot;
@@ -426,7 +426,7 @@ void anneal_run(Search *s, Anneal *a)
         for (unsigned i = 0;; i++) {
             if (a->budget.steps > 0 && steps >= end_steps)
                 break;
-            if (a->budget.seconds > 0 && i % 64 == 0 && pack_now() >= end_time)
+            if (a->budget.seconds > 0 && i % 64 == 0 && clock_now() >= end_time)
                 break;
             steps += 40;
             state_copy(r.next, r.now, r.n);

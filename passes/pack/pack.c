@@ -16,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "passes/pack/search.h"
 
@@ -30,22 +29,15 @@ enum {
     MOST_FOR_ROWS = 300
 };
 
-double pack_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 Meter meter_start(const Budget *b)
 {
-    return (Meter){.budget = *b, .begin = pack_now()};
+    return (Meter){.budget = *b, .begin = clock_now()};
 }
 
 bool meter_spent(const Meter *m)
 {
     return (m->budget.steps > 0 && m->steps > m->budget.steps) ||
-           (m->budget.seconds > 0 && pack_now() - m->begin > m->budget.seconds);
+           (m->budget.seconds > 0 && clock_now() - m->begin > m->budget.seconds);
 }
 
 typedef struct Round {
@@ -210,7 +202,7 @@ static void give_budgets(const Job *j, Round *r, double part, double part_left)
 {
     uint32_t threads = j->o->threads ? j->o->threads : 1;
     uint32_t at_once = threads < r->n ? threads : r->n;
-    double left = j->o->seconds - (pack_now() - j->begin);
+    double left = j->o->seconds - (clock_now() - j->begin);
     for (uint32_t i = 0; i < r->n; i++) {
         Budget *b = &r->tasks[i].budget;
         b->steps = j->effort * part / r->n;
@@ -233,12 +225,12 @@ static void look_at_results(const Job *j, Round *r)
         }
         if (better(t->best, j->best)) {
             state_copy(j->best, t->best, j->s->n);
-            j->result->seconds = pack_now() - j->begin;
+            j->result->seconds = clock_now() - j->begin;
         }
     }
     if (j->o->progress && j->best->over == 0)
         j->o->progress(j->o->progress_self,
-                       &(PackProgress){pack_now() - j->begin, j->best->score, j->result->bound});
+                       &(PackProgress){clock_now() - j->begin, j->best->score, j->result->bound});
 }
 
 /* More rounds, not longer tasks, where there is time: runs differ by luck, those by curves most. */
@@ -254,7 +246,7 @@ static void anneal_rounds(const Job *j, Arena *a, State *const *starts, uint32_t
     memcpy(ways, first_ways, sizeof ways);
     double all = rounds - 0.25, rest = all, share = 1.25;
     for (unsigned number = 0; number < rounds; number++, rest -= share, share = 1) {
-        if (j->o->seconds > 0 && pack_now() - j->begin >= j->o->seconds * 0.999)
+        if (j->o->seconds > 0 && clock_now() - j->begin >= j->o->seconds * 0.999)
             return;
         if (number == 0) {
             plan_first(r, a, ways, starts, n_starts, &rng);
@@ -274,7 +266,7 @@ static void anneal_rounds(const Job *j, Arena *a, State *const *starts, uint32_t
 void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult *result)
 {
     *result = (PackResult){.score = HUGE_VAL};
-    double begin = pack_now();
+    double begin = clock_now();
     if (p->n_kernels == 0) {
         result->score = 0;
         return;
@@ -304,7 +296,7 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
     uint32_t n_starts =
         make_starts(&s, &scratch, o->start, starts, &(Budget){effort * 0.1, o->seconds * 0.1});
     if (n_starts) {
-        result->seconds = pack_now() - begin;
+        result->seconds = clock_now() - begin;
         best = state_create(&scratch, s.n);
         state_copy(best, starts[0], s.n);
     }

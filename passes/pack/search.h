@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "ir/support/clock.h"
 #include "ir/support/rng.h"
 #include "passes/pack/pack.h"
 
@@ -228,7 +229,5 @@ bool repair(const Search *s, State *t);
 
 /* polish.c: shifts kernels and subtrees where they are free to, for shorter wire. */
 void polish(const Search *s, const State *t, PackPlace *places, double *wire);
-
-double pack_now(void); /* seconds of a clock that does not jump */
 
 #endif
