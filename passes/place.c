@@ -218,11 +218,7 @@ static void report_failure(PassContext *cx, const PlaceFailure *failure, uint64_
                     (uint64_t)m->width * m->height);
     if (failure->routed)
         route_explain(cx, &failure->route);
-    for (size_t i = 0; i < plan->kernels.n; i++) {
-        const Kernel *o = plan->kernels.data[i];
-        diag_note(cx->diag, (Span){0, 0, 0}, "kernel '%s' takes %u x %u cores", o->name, o->shape.w,
-                  o->shape.h);
-    }
+    plan_note_largest(cx, "");
 }
 
 /* Rows that fill the fabric, for a network that would take a good part of it; only if they

@@ -113,6 +113,8 @@ uint32_t stream_hops(const Stream *s);  /* of the longest lane, between the two 
 /* Routers of a segment of a routed stream, the start included in the first. */
 Box stream_box(const Stream *s, uint32_t segment);
 uint32_t plan_core_limit(const PassContext *cx);
+/* Notes on the largest kernels as they are sized now; `how` is put behind the cores. */
+void plan_note_largest(PassContext *cx, const char *how);
 /* Lanes that a kernel of this shape takes in by its input. */
 uint32_t plan_lanes_needed(const Kernel *k, uint32_t input, const Shape *s);
 uint32_t plan_host_lanes(const Plan *plan);              /* the most of one host stream */

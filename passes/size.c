@@ -336,6 +336,29 @@ static void find_curve(Sizing *z)
     }
 }
 
+void plan_note_largest(PassContext *cx, const char *how)
+{
+    enum { SHOWN = 10 };
+    const Plan *plan = cx->plan;
+    const Kernel *largest[SHOWN + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < plan->kernels.n; i++) {
+        const Kernel *k = plan->kernels.data[i];
+        size_t at = n < SHOWN ? n++ : SHOWN;
+        for (; at > 0 && (uint64_t)largest[at - 1]->shape.w * largest[at - 1]->shape.h <
+                             (uint64_t)k->shape.w * k->shape.h;
+             at--)
+            largest[at] = largest[at - 1];
+        largest[at] = k;
+    }
+    for (size_t i = 0; i < n; i++)
+        diag_note(cx->diag, (Span){0, 0, 0}, "kernel '%s' takes %u x %u cores%s", largest[i]->name,
+                  largest[i]->shape.w, largest[i]->shape.h, how);
+    if (plan->kernels.n > n)
+        diag_note(cx->diag, (Span){0, 0, 0}, "and %zu kernels that take no more",
+                  plan->kernels.n - n);
+}
+
 static void report_total(Sizing *z)
 {
     uint32_t limit = plan_core_limit(z->cx);
@@ -350,12 +373,9 @@ static void report_total(Sizing *z)
                         "the network needs %" PRIu64 " cores at least, %u may be used: %" PRIu64
                         " too many",
                         least, limit, least > limit ? least - limit : 0);
-    for (uint32_t i = 0; i < z->n; i++) {
-        const Shape *s = sizing_chosen(z, (int32_t)i);
-        z->choice[i].kernel->shape = *s;
-        diag_note(d, (Span){0, 0, 0}, "kernel '%s' takes %u x %u cores at least",
-                  z->choice[i].kernel->name, s->w, s->h);
-    }
+    for (uint32_t i = 0; i < z->n; i++)
+        z->choice[i].kernel->shape = *sizing_chosen(z, (int32_t)i);
+    plan_note_largest(z->cx, " at least");
 }
 
 bool pass_size(PassContext *cx)
