@@ -21,7 +21,7 @@
 
 enum {
     MAX_TASKS = 12,
-    MAX_STARTS = 24,
+    MAX_STARTS = 30,
     MAX_BY_CURVES = 400,
     ROUNDS = 5,
     MORE_ROUNDS = 40,
@@ -140,7 +140,7 @@ static void plan_first(Round *r, Arena *a, Way *ways, State *const *starts, uint
     r->n = 0;
     for (uint32_t i = 0; i < WAYS; i++)
         if (ways[i].by_curves ? may_use_curves(r->s) : may_be_explicit(r->s))
-            add_task(r, a, starts[i < 8 || n_starts < 2 ? 0 : 1], ways[i].by_curves, ways[i].hot,
+            add_task(r, a, starts[n_starts > 1 && i / 2 % 2], ways[i].by_curves, ways[i].hot,
                      &ways[i], rng);
 }
 

@@ -175,8 +175,8 @@ typedef struct Row {
 void rows_build(const Search *s, State *t, const Curve *curves, const Row *rows, uint32_t n_rows,
                 bool to_and_fro);
 
-/* strips.c: up to three long strips of kernels in order, best first for either direction. */
-enum { STRIPS_STARTS = 6 };
+/* strips.c: up to three long strips of kernels in order; the best of every kind. */
+enum { STRIPS_STARTS = 12 };
 uint32_t strips_start(Search *s, Arena *a, State **starts, const Budget *b);
 
 /* shelves.c: the same for many kernels, or with keep-outs; NULL if there is none. */

@@ -41,6 +41,12 @@ typedef struct Tried {
     bool stacked, backwards;
 } Tried;
 
+typedef struct Kind { /* of a start */
+    unsigned strips;
+    bool stacked;
+    double time;
+} Kind;
+
 typedef struct Strips {
     Search *s;
     Arena arena, scratch;
@@ -54,8 +60,9 @@ typedef struct Strips {
     uint32_t *count;  /* of kernels, by class */
     double *price_of; /* what one more in thickness costs in wire, by kernel */
     double price;     /* the mean */
-    State *state, *kept[2 * MAX_STRIPS];
-    bool has[2 * MAX_STRIPS];
+    State *state, *kept[STRIPS_STARTS];
+    Kind kind[STRIPS_STARTS];
+    unsigned n_kept;
     bool backwards; /* the order is reversed */
     VEC(Tried) tried;
     double lowest;
@@ -114,6 +121,33 @@ static void curve_leaves(Strips *q, const Curve *curves, const Cut *c, bool stac
     }
 }
 
+/* Two starts are alike if they have as many strips in the same direction and their times are
+ * within 5 %: annealing that goes on from one seldom gets to the other's time. Keeps the best of
+ * those that are alike. */
+static void keep(Strips *q, unsigned strips, bool stacked)
+{
+    const State *t = q->state;
+    Kind is = {strips, stacked, t->time};
+    unsigned at = 0, worst = 0;
+    for (; at < q->n_kept; at++) {
+        const Kind *k = &q->kind[at];
+        if (k->strips == strips && k->stacked == stacked && k->time < 1.05 * t->time &&
+            t->time < 1.05 * k->time)
+            break;
+        if (q->kept[at]->cost > q->kept[worst]->cost)
+            worst = at;
+    }
+    if (at == STRIPS_STARTS)
+        at = worst;
+    if (at < q->n_kept && t->cost >= q->kept[at]->cost)
+        return;
+    q->n_kept += at == q->n_kept;
+    q->kind[at] = is;
+    state_copy(q->kept[at], t, q->n);
+    if (t->over == 0 && t->cost < q->lowest)
+        q->lowest = t->cost;
+}
+
 /* `flips`: two bits a strip, on the far side and backwards. `leaves`: by place in the order. */
 static double build(Strips *q, const Leaf *leaves, uint32_t level, const Cut *c, bool stacked,
                     unsigned flips)
@@ -147,15 +181,8 @@ static double build(Strips *q, const Leaf *leaves, uint32_t level, const Cut *c,
     t->limit = q->s->limits[level];
     tree_size_all(t);
     tree_measure(q->s, t);
-    unsigned slot = 2 * (strips - 1) + stacked;
-    double base = p->time * t->time + p->wire * t->wire;
-    if (q->has[slot] && t->cost >= q->kept[slot]->cost)
-        return base;
-    state_copy(q->kept[slot], t, q->n);
-    q->has[slot] = true;
-    if (t->over == 0 && t->cost < q->lowest)
-        q->lowest = t->cost;
-    return base;
+    keep(q, strips, stacked);
+    return p->time * t->time + p->wire * t->wire;
 }
 
 /* Returns the least cost without adapters. */
@@ -434,7 +461,7 @@ uint32_t strips_start(Search *s, Arena *a, State **starts, const Budget *b)
     q.order = arena_array(&q.arena, uint32_t, s->n);
     memcpy(q.order, s->order, s->n * sizeof *q.order);
     q.state = state_create(&q.arena, s->n);
-    for (unsigned i = 0; i < 2 * MAX_STRIPS; i++)
+    for (unsigned i = 0; i < STRIPS_STARTS; i++)
         q.kept[i] = state_create(a, s->n);
     q.cuts = arena_array(&q.arena, Cut, (size_t)s->n + 1);
     q.leaves = arena_array(&q.arena, Leaf, s->n);
@@ -458,9 +485,8 @@ uint32_t strips_start(Search *s, Arena *a, State **starts, const Budget *b)
             }
         }
     uint32_t n_starts = 0;
-    for (unsigned i = 0; i < 2 * MAX_STRIPS; i++)
-        if (q.has[i])
-            starts[n_starts++] = q.kept[i];
+    for (unsigned i = 0; i < q.n_kept; i++)
+        starts[n_starts++] = q.kept[i];
     arena_free(&q.arena);
     arena_free(&q.scratch);
     return n_starts;
