@@ -140,8 +140,8 @@ static void plan_first(Round *r, Arena *a, Way *ways, State *const *starts, uint
     r->n = 0;
     for (uint32_t i = 0; i < WAYS; i++)
         if (ways[i].by_curves ? may_use_curves(r->s) : may_be_explicit(r->s))
-            add_task(r, a, starts[n_starts > 1 && i / 2 % 2], ways[i].by_curves, ways[i].hot,
-                     &ways[i], rng);
+            add_task(r, a, starts[n_starts > 1 && i >= 6], ways[i].by_curves, ways[i].hot, &ways[i],
+                     rng);
 }
 
 /* Goes on where the ways that came lowest were; the one in the lead at another start, too. */
