@@ -32,41 +32,31 @@ const Stream *stream_root(const Stream *s)
     return s;
 }
 
-/* Streams of one source: those of a kernel, or all if it is the host. */
-static const uint32_t *siblings(const Plan *plan, const Stream *s, uint32_t *n)
+/* The next of the streams of a source: those of a kernel, or all if it is the host; NULL behind
+ * the last. */
+static Stream *next_sibling(const Plan *plan, const Stream *s, uint32_t *i)
 {
-    if (s->from == PLAN_HOST) {
-        *n = (uint32_t)plan->streams.n;
+    const Kernel *from = s->from == PLAN_HOST ? NULL : plan->kernels.data[s->from];
+    if (*i >= (from ? from->n_out : plan->streams.n))
         return NULL;
-    }
-    *n = plan->kernels.data[s->from]->n_out;
-    return plan->kernels.data[s->from]->out;
+    uint32_t at = (*i)++;
+    return plan->streams.data[from ? from->out[at] : at];
 }
 
 Stream *route_tree(const Plan *plan, const Stream *root, uint32_t *i)
 {
-    uint32_t n;
-    const uint32_t *ids = siblings(plan, root, &n);
-    while (*i < n) {
-        Stream *s = plan->streams.data[ids ? ids[*i] : *i];
-        ++*i;
-        if (stream_root(s)->id == root->id) /* root may be a copy that tries a way */
-            return s;
-    }
-    return NULL;
+    Stream *s = next_sibling(plan, root, i);
+    while (s && stream_root(s)->id != root->id) /* root may be a copy that tries a way */
+        s = next_sibling(plan, root, i);
+    return s;
 }
 
 Stream *route_forks(const Plan *plan, const Stream *s, uint32_t *i)
 {
-    uint32_t n;
-    const uint32_t *ids = siblings(plan, s, &n);
-    while (*i < n) {
-        Stream *f = plan->streams.data[ids ? ids[*i] : *i];
-        ++*i;
-        if (f->forks && f->trunk->id == s->id)
-            return f;
-    }
-    return NULL;
+    Stream *f = next_sibling(plan, s, i);
+    while (f && !(f->forks && f->trunk->id == s->id))
+        f = next_sibling(plan, s, i);
+    return f;
 }
 
 bool stream_before(const Stream *t, const Stream *s)
@@ -161,17 +151,15 @@ static void try_branch(Router *r, Stream *s, Stream *t, bool forks, Branch *best
 static bool find_branch(Router *r, const Stream *of, Branch *best)
 {
     const Plan *plan = r->plan;
-    uint32_t n;
-    const uint32_t *ids = siblings(plan, of, &n);
     *best = (Branch){0};
-    for (uint32_t i = 0; i < n; i++) {
-        Stream *s = plan->streams.data[ids ? ids[i] : i];
+    uint32_t i = 0;
+    for (Stream *s; (s = next_sibling(plan, of, &i));) {
         if (s->from != of->from || s->trunk || s->color_fixed || !router_lies(r, s) ||
             has_branch(plan, s, true))
             continue;
         bool lies = true;
-        for (uint32_t k = 0; k < n; k++) {
-            Stream *t = plan->streams.data[ids ? ids[k] : k];
+        uint32_t k = 0;
+        for (Stream *t; (t = next_sibling(plan, of, &k));) {
             for (unsigned forks = 0; forks < 2; forks++) {
                 if (t == s || !router_lies(r, t) || !may_carry(plan, t, s, forks != 0))
                     continue;
