@@ -10,6 +10,8 @@
 #include "runtime/sandbox.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <seccomp.h>
@@ -56,24 +58,42 @@ void sandbox_release(void *memory, size_t bytes)
         munmap(memory, bytes ? bytes : 1);
 }
 
-static bool load_filter(int pipe_fd)
+// The filter's program; 0 instructions if it cannot be had. libseccomp writes it to a descriptor.
+static unsigned short make_filter(int pipe_fd, struct sock_filter *code, size_t max)
 {
     static const int calls[] = {SCMP_SYS(futex),          SCMP_SYS(exit),    SCMP_SYS(exit_group),
                                 SCMP_SYS(sched_yield),    SCMP_SYS(madvise), SCMP_SYS(rt_sigreturn),
                                 SCMP_SYS(restart_syscall)};
+    int fds[2];
+    if (pipe(fds) != 0)
+        return 0;
     scmp_filter_ctx c = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    bool ok = c && seccomp_attr_set(c, SCMP_FLTATR_CTL_TSYNC, 1) == 0;
+    bool ok = c != NULL;
     for (size_t i = 0; ok && i < sizeof calls / sizeof *calls; i++)
         ok = seccomp_rule_add(c, SCMP_ACT_ALLOW, calls[i], 0) == 0;
-    ok = ok && seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(write), 1,
-                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)pipe_fd)) == 0;
-    // Nothing is freed once the filter stands: an allocator may give memory back to the system,
-    // and that is a call the filter kills for.
-    if (ok && seccomp_load(c) == 0)
-        return true;
+    ok = ok &&
+         seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(write), 1,
+                          SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)pipe_fd)) == 0 &&
+         seccomp_export_bpf(c, fds[1]) == 0;
+    close(fds[1]);
     if (c)
         seccomp_release(c);
-    return false;
+    ssize_t bytes = ok ? read(fds[0], code, max * sizeof *code) : 0;
+    close(fds[0]);
+    return bytes > 0 && (size_t)bytes < max * sizeof *code
+               ? (unsigned short)((size_t)bytes / sizeof *code)
+               : 0;
+}
+
+// Loaded by hand: seccomp_load() frees memory once the filter stands, and an allocator that gives
+// it back to the system then makes a call the filter kills for.
+static bool load_filter(int pipe_fd)
+{
+    struct sock_filter code[256];
+    struct sock_fprog program = {.filter = code};
+    program.len = make_filter(pipe_fd, code, sizeof code / sizeof *code);
+    return program.len > 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 
 typedef struct Child {
