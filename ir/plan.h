@@ -38,6 +38,12 @@ typedef enum KernelKind {
     KERNEL_KIND_COUNT
 } KernelKind;
 
+/* Weights on columns of cores: input 0 enters from the north, the others at the results. */
+static inline bool kernel_is_matrix(KernelKind kind)
+{
+    return kind == KERNEL_MATVEC || kind == KERNEL_CONV;
+}
+
 /* How a tensor travels (see StreamInfo of image.h): as rows x cols positions of features,
  * features in blocks over lanes. A vector is 1 x 1 positions, [T, D] is T x 1. */
 typedef struct Protocol {

@@ -28,7 +28,7 @@ static uint64_t own_cost(const Sizing *z, const Choice *c, uint32_t shape, uint6
     if (s->cycles > T || (c->allowed && !c->allowed[shape]) ||
         (z->common && c->joins && s->lanes_out != z->common))
         return SIZE_NEVER;
-    bool matrix = c->kernel->kind == KERNEL_MATVEC || c->kernel->kind == KERNEL_CONV;
+    bool matrix = kernel_is_matrix(c->kernel->kind);
     if (z->rows && matrix && z->rows[c->kernel->id].price) {
         const RowOf *row = &z->rows[c->kernel->id];
         uint32_t w = row->turned ? s->h : s->w, h = row->turned ? s->w : s->h;
@@ -148,7 +148,7 @@ static uint64_t edge_cost(Sizing *z, const Stream *s, uint32_t i, uint32_t j, ui
 /* Place of a kernel's lanes in the tables of its streams. */
 static uint32_t lanes_at(const Choice *c, const Stream *s, bool to, uint32_t shape)
 {
-    bool matrix = c->kernel->kind == KERNEL_MATVEC || c->kernel->kind == KERNEL_CONV;
+    bool matrix = kernel_is_matrix(c->kernel->kind);
     if (!to || (matrix && s->to_input > 0))
         return c->class_of->out[shape];
     return c->class_of->in[shape];

@@ -248,7 +248,7 @@ static LaneSet end_lanes(const Sizing *z, const Stream *s, bool to)
     if ((to ? s->to : s->from) == PLAN_HOST)
         return (LaneSet){1, zero};
     const Choice *c = &z->choice[to ? s->to : s->from];
-    bool matrix = c->kernel->kind == KERNEL_MATVEC || c->kernel->kind == KERNEL_CONV;
+    bool matrix = kernel_is_matrix(c->kernel->kind);
     if (!to || (matrix && s->to_input > 0))
         return c->class_of->lanes_out;
     return c->class_of->lanes_in;

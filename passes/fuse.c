@@ -49,7 +49,7 @@ static bool is_pool_step(const Node *n)
 static Group new_group(const Node *n)
 {
     Group g = {.kind = kernel_kind_of(n), .last = n, .streams = 1, .most_passes = LINE_PASSES};
-    if (g.kind == KERNEL_CONV || g.kind == KERNEL_MATVEC) {
+    if (kernel_is_matrix(g.kind)) {
         int64_t macs = type_elements(&n->in[1]->type) / type_features(&n->type);
         g.most_passes = macs / MACS_PER_PASS;
         if (g.most_passes < LEAST_PASSES)

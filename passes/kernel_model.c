@@ -96,11 +96,6 @@ static int by_family(const void *a, const void *b)
     return (x->of > y->of) - (x->of < y->of);
 }
 
-static bool is_matrix(const Kernel *k)
-{
-    return k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
-}
-
 /* With tracks for as many lanes as come and go to turn. */
 static Candidate candidate(const Model *m, const Kernel *k, const Shape *s, uint32_t of)
 {
@@ -109,7 +104,7 @@ static Candidate candidate(const Model *m, const Kernel *k, const Shape *s, uint
                    s->lanes_in,
                    s->lanes_out,
                    of};
-    if (m->margins && is_matrix(k)) {
+    if (m->margins && kernel_is_matrix(k->kind)) {
         c.shape.w += (int32_t)s->lanes_out;
         c.shape.h += (int32_t)s->lanes_in;
     } else if (m->margins) {
@@ -178,8 +173,8 @@ static Group describe(const Model *m, const Kernel *k)
     p.current = c->chosen;
     for (uint32_t i = 0; i < k->n_in; i++)
         if (plan->streams.data[k->in[i]]->from == PLAN_HOST)
-            *(is_matrix(k) && i > 0 ? &p.out : &p.in) =
-                is_matrix(k) && i > 0 ? k->shape.lanes_out : k->shape.lanes_in;
+            *(kernel_is_matrix(k->kind) && i > 0 ? &p.out : &p.in) =
+                kernel_is_matrix(k->kind) && i > 0 ? k->shape.lanes_out : k->shape.lanes_in;
     for (uint32_t i = 0; i < k->n_out; i++)
         if (plan->streams.data[k->out[i]]->to == PLAN_HOST)
             p.out = k->shape.lanes_out;
@@ -240,8 +235,8 @@ static PackEdge *find_edges(const Model *m)
         edges[i].from = end_of(m, s->from);
         edges[i].to = end_of(m, s->to);
         edges[i].weight = s->protocol.lanes + LANE_WEIGHT;
-        edges[i].to_out =
-            s->to != PLAN_HOST && s->to_input > 0 && is_matrix(plan->kernels.data[s->to]);
+        edges[i].to_out = s->to != PLAN_HOST && s->to_input > 0 &&
+                          kernel_is_matrix(plan->kernels.data[s->to]->kind);
     }
     return edges;
 }

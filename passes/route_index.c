@@ -300,7 +300,7 @@ void router_add_kernel(Router *r, const Kernel *k)
     /* Partial sums are f32, one word each, for every position of the anchor's result. */
     uint64_t words = 0;
     Side side = SIDE_RAMP;
-    if (k->anchor && (k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV) && k->shape.w > 1) {
+    if (k->anchor && kernel_is_matrix(k->kind) && k->shape.w > 1) {
         words = (uint64_t)type_positions(&k->anchor->type) *
                 block_size((uint32_t)type_features(&k->anchor->type), k->shape.lanes_out, 0);
         side = plan_side(k, SIDE_E);

@@ -33,7 +33,7 @@ uint32_t plan_cores(const Plan *plan)
 /* Second operands of a matrix kernel are added to its results, lane by lane. */
 uint32_t plan_lanes_needed(const Kernel *k, uint32_t input, const Shape *s)
 {
-    bool matrix = k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
+    bool matrix = kernel_is_matrix(k->kind);
     return matrix && input > 0 ? s->lanes_out : s->lanes_in;
 }
 

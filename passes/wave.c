@@ -71,15 +71,10 @@ typedef struct Wave {
 
 typedef VEC(Wave) WaveVec;
 
-static bool is_matrix(const Kernel *k)
-{
-    return k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
-}
-
 /* What is pinned stands where it is to stand; lines are strips. */
 static bool in_rows(const Kernel *k)
 {
-    return is_matrix(k) && !k->pin;
+    return kernel_is_matrix(k->kind) && !k->pin;
 }
 
 static int32_t band_height(const Layout *l)
@@ -228,8 +223,8 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
                 return false;
         }
         const Shape *s = sizing_chosen(z, (int32_t)k->id);
-        if (!k->pin && !(is_matrix(k) ? add_matrix(l, k->id, s, z->rows[k->id].turned)
-                                      : add_strip(l, k->id, s)))
+        if (!k->pin && !(kernel_is_matrix(k->kind) ? add_matrix(l, k->id, s, z->rows[k->id].turned)
+                                                   : add_strip(l, k->id, s)))
             return false;
         for (uint32_t j = 0; j < k->n_out; j++) {
             const Stream *out = z->plan->streams.data[k->out[j]];

@@ -224,7 +224,7 @@ void kernel_shapes(Arena *a, const Kernel *k, const Protocol *protocol_in, const
     arena_alloc(&t.scratch, 1, 1, 1); /* so that rewinding keeps a block */
     t.start = arena_mark(&t.scratch);
     uint32_t extent = m->width > m->height ? m->width : m->height;
-    bool matrix = k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
+    bool matrix = kernel_is_matrix(k->kind);
     *nearest = (Shape){0};
     Counts in = counts_for(protocol_in[0].features, extent);
     Counts out = {1, {1}};
@@ -333,7 +333,7 @@ static uint32_t adapter_row(const Kernel *k, uint32_t lanes, uint32_t lane)
 void kernel_edge_in(Arena *a, const Kernel *k, uint32_t input, Edge *result)
 {
     const Shape *s = &k->shape;
-    bool matrix = k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
+    bool matrix = kernel_is_matrix(k->kind);
     bool north = matrix && input == 0;
     uint32_t lanes = input == 0 ? s->lanes_in : s->lanes_out;
     *result = (Edge){north ? SIDE_S : SIDE_E, lanes, arena_array(a, uint32_t, lanes)};

@@ -5,11 +5,6 @@
 
 #include "backend/kernels/kernel.h"
 
-static bool matrix(const Kernel *k)
-{
-    return k->kind == KERNEL_MATVEC || k->kind == KERNEL_CONV;
-}
-
 bool kernel_shape(Arena *a, const Kernel *k, const Protocol *in, const Machine *m, Shape *s)
 {
     (void)a;
@@ -17,7 +12,7 @@ bool kernel_shape(Arena *a, const Kernel *k, const Protocol *in, const Machine *
     uint64_t positions = (uint64_t)in[0].rows * in[0].cols;
     uint32_t features = (uint32_t)type_features(&k->result->type);
     s->segs_out = in[0].segs;
-    if (matrix(k)) {
+    if (kernel_is_matrix(k->kind)) {
         uint64_t block = (in[0].features + s->lanes_in - 1) / s->lanes_in;
         uint64_t rows = (features + s->lanes_out - 1) / s->lanes_out;
         s->w = s->lanes_in * s->split;
@@ -60,7 +55,7 @@ void kernel_shapes(Arena *a, const Kernel *k, const Protocol *in, const Machine 
                 Shape s = {.lanes_in = lane_counts[i], .lanes_out = lane_counts[o], .split = split};
                 if (s.lanes_in > in[0].features || s.lanes_out > features)
                     continue;
-                if (!matrix(k) && (split > 1 || s.lanes_in != s.lanes_out))
+                if (!kernel_is_matrix(k->kind) && (split > 1 || s.lanes_in != s.lanes_out))
                     continue;
                 kernel_shape(a, k, in, m, &s);
                 if (!nearest->w || s.bytes < nearest->bytes)
@@ -90,9 +85,9 @@ static void spread(Arena *a, Edge *e, Side travel, uint32_t lanes, uint32_t pitc
 
 void kernel_edge_in(Arena *a, const Kernel *k, uint32_t input, Edge *e)
 {
-    if (matrix(k) && input == 0)
+    if (kernel_is_matrix(k->kind) && input == 0)
         spread(a, e, SIDE_S, k->shape.lanes_in, k->shape.split, !k->mirror);
-    else if (matrix(k))
+    else if (kernel_is_matrix(k->kind))
         spread(a, e, SIDE_E, k->shape.lanes_out, 1, k->mirror);
     else
         spread(a, e, SIDE_E, k->shape.lanes_in, k->shape.h / k->shape.lanes_in, k->mirror);
@@ -100,13 +95,13 @@ void kernel_edge_in(Arena *a, const Kernel *k, uint32_t input, Edge *e)
 
 void kernel_edge_out(Arena *a, const Kernel *k, Edge *e)
 {
-    spread(a, e, SIDE_E, k->shape.lanes_out, matrix(k) ? 1 : k->shape.h / k->shape.lanes_out,
-           k->mirror);
+    spread(a, e, SIDE_E, k->shape.lanes_out,
+           kernel_is_matrix(k->kind) ? 1 : k->shape.h / k->shape.lanes_out, k->mirror);
 }
 
 uint32_t kernel_own_colors(const Kernel *k)
 {
-    return matrix(k) ? 3 : 0;
+    return kernel_is_matrix(k->kind) ? 3 : 0;
 }
 
 void kernel_delay(const Kernel *k, const Protocol *in, const Machine *m, uint32_t input,
