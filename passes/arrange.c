@@ -68,13 +68,9 @@ bool arrange_free(const Arrange *g, const Kernel *k)
     Box b = plan_box(k);
     if (!inside(g->plan->machine, b))
         return false;
-    for (size_t i = 0; i < g->plan->keepouts.n; i++) {
-        const KeepOut *o = &g->plan->keepouts.data[i];
-        Box at = {(int32_t)o->x, (int32_t)o->y, (int32_t)(o->x + o->w) - 1,
-                  (int32_t)(o->y + o->h) - 1};
-        if (box_meet(b, at))
+    for (size_t i = 0; i < g->plan->keepouts.n; i++)
+        if (box_meet(b, keepout_box(&g->plan->keepouts.data[i])))
             return false;
-    }
     for (int32_t y = b.y0 / SQUARE; y <= b.y1 / SQUARE; y++)
         for (int32_t x = b.x0 / SQUARE; x <= b.x1 / SQUARE; x++) {
             const IdVec *bin = &g->bins[(uint32_t)y * g->bins_x + (uint32_t)x];

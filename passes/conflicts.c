@@ -79,9 +79,7 @@ static void check_pins(Diag *d, const Plan *p, const Constraints *c)
         }
         for (size_t k = 0; k < p->keepouts.n; k++) {
             const KeepOut *o = &p->keepouts.data[k];
-            Box box = {(int32_t)o->x, (int32_t)o->y, (int32_t)(o->x + o->w) - 1,
-                       (int32_t)(o->y + o->h) - 1};
-            if (box_meet(at, box))
+            if (box_meet(at, keepout_box(o)))
                 diag_infeasible(d, pin->span,
                                 "the pin of kernel '%.64s' takes cores of (%u, %u) .. (%u, %u), %s",
                                 pin->kernel, o->x, o->y, o->x + o->w - 1, o->y + o->h - 1, o->why);

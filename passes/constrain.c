@@ -24,12 +24,6 @@ bool sizing_pin_takes(const Plan *plan, const Pin *p, const Shape *s, Box *box)
     return false;
 }
 
-static Box keepout_box(const KeepOut *o)
-{
-    return (Box){(int32_t)o->x, (int32_t)o->y, (int32_t)(o->x + o->w) - 1,
-                 (int32_t)(o->y + o->h) - 1};
-}
-
 /* Shapes of a kernel that its constraints leave; reports if there are none. */
 static bool allow(Sizing *z, uint32_t k, const Pin *pin, const AreaLimit *area)
 {

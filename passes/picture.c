@@ -241,12 +241,6 @@ static bool clip(const Picture *v, Box *b)
     return b->x0 <= b->x1 && b->y0 <= b->y1;
 }
 
-static Box keepout_box(const KeepOut *k)
-{
-    return (Box){(int32_t)k->x, (int32_t)k->y, (int32_t)(k->x + k->w) - 1,
-                 (int32_t)(k->y + k->h) - 1};
-}
-
 void picture_keepouts(Picture *v, double opacity)
 {
     for (size_t i = 0; i < v->p->keepouts.n; i++) {

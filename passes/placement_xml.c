@@ -59,16 +59,7 @@ static void write_stream(xmlTextWriter *w, Arena *a, const Stream *s)
     static const char *const sides[] = {"N", "E", "S", "W"};
     uint32_t lanes = s->protocol.lanes;
     xmlTextWriterStartElement(w, (const xmlChar *)"stream");
-    xml_put_number(w, "id", s->id);
-    xml_put(w, "name", xml_safe(a, s->name));
-    if (s->from != PLAN_HOST)
-        xml_put_number(w, "from", (uint64_t)s->from);
-    if (s->to != PLAN_HOST)
-        xml_put_number(w, "to", (uint64_t)s->to);
-    xml_put_number(w, "lanes", lanes);
-    if (s->trunk)
-        xml_put_number(w, s->forks ? "forks" : "trunk", s->trunk->id);
-    xml_put_number(w, "color", s->color);
+    xml_put_stream(w, a, s);
     xml_put_number(w, "messages", protocol_messages(&s->protocol));
     xml_put_number(w, "words", protocol_words(&s->protocol));
     xml_put_number(w, "slots", s->slots);

@@ -21,6 +21,12 @@ static inline bool box_meet(Box a, Box b)
 }
 Box plan_box(const Kernel *k); /* its region */
 
+static inline Box keepout_box(const KeepOut *k)
+{
+    return (Box){(int32_t)k->x, (int32_t)k->y, (int32_t)(k->x + k->w) - 1,
+                 (int32_t)(k->y + k->h) - 1};
+}
+
 typedef struct Taken {
     Box box;
     uint32_t colors;  /* in use somewhere in the box */

@@ -66,10 +66,8 @@ Router *router_create(Arena *a, Plan *plan, uint64_t limit)
     index->y = arena_array(a, int32_t, index->lanes);
     for (size_t i = 0; i < plan->keepouts.n; i++) {
         const KeepOut *k = &plan->keepouts.data[i];
-        Box box = {(int32_t)k->x, (int32_t)k->y, (int32_t)(k->x + k->w) - 1,
-                   (int32_t)(k->y + k->h) - 1};
         if (k->dead)
-            router_take(r, (Taken){box, UINT32_MAX, SIDE_RAMP, 0, -1, 0});
+            router_take(r, (Taken){keepout_box(k), UINT32_MAX, SIDE_RAMP, 0, -1, 0});
     }
     return r;
 }

@@ -27,16 +27,7 @@ static void box(xmlTextWriter *w, Box b)
 static void write_stream(xmlTextWriter *w, Arena *a, Router *r, const Stream *s)
 {
     xmlTextWriterStartElement(w, (const xmlChar *)"stream");
-    xml_put_number(w, "id", s->id);
-    xml_put(w, "name", xml_safe(a, s->name));
-    if (s->from != PLAN_HOST)
-        xml_put_number(w, "from", (uint64_t)s->from);
-    if (s->to != PLAN_HOST)
-        xml_put_number(w, "to", (uint64_t)s->to);
-    if (s->trunk)
-        xml_put_number(w, s->forks ? "forks" : "trunk", s->trunk->id);
-    xml_put_number(w, "color", s->color);
-    xml_put_number(w, "lanes", s->protocol.lanes);
+    xml_put_stream(w, a, s);
     xml_put_number(w, "segments", s->n_segments);
     xml_put_number(w, "hops", stream_hops(s));
     xml_put_number(w, "words", stream_words(s));

@@ -268,11 +268,8 @@ static void set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
     l->height = (int32_t)(w.transposed ? m->width : m->height);
     l->upper = (int32_t)w.upper;
     l->duck = w.duck;
-    for (size_t i = 0; i < z->plan->keepouts.n; i++) {
-        const KeepOut *o = &z->plan->keepouts.data[i];
-        l->blocked[i] = slot_of(l, (Box){(int32_t)o->x, (int32_t)o->y, (int32_t)(o->x + o->w) - 1,
-                                         (int32_t)(o->y + o->h) - 1});
-    }
+    for (size_t i = 0; i < z->plan->keepouts.n; i++)
+        l->blocked[i] = slot_of(l, keepout_box(&z->plan->keepouts.data[i]));
     RowOf *rows = l->rows;
     uint32_t columns = 0, width = (uint32_t)l->length;
     for (uint32_t i = 0; i < z->n; i++)

@@ -17,6 +17,20 @@ void xml_put_number(xmlTextWriter *w, const char *name, uint64_t value)
     xmlTextWriterWriteFormatAttribute(w, (const xmlChar *)name, "%" PRIu64, value);
 }
 
+void xml_put_stream(xmlTextWriter *w, Arena *a, const Stream *s)
+{
+    xml_put_number(w, "id", s->id);
+    xml_put(w, "name", xml_safe(a, s->name));
+    if (s->from != PLAN_HOST)
+        xml_put_number(w, "from", (uint64_t)s->from);
+    if (s->to != PLAN_HOST)
+        xml_put_number(w, "to", (uint64_t)s->to);
+    if (s->trunk)
+        xml_put_number(w, s->forks ? "forks" : "trunk", s->trunk->id);
+    xml_put_number(w, "color", s->color);
+    xml_put_number(w, "lanes", s->protocol.lanes);
+}
+
 bool xml_file_begin(XmlFile *f, Diag *d, Arena *a, const char *root, const Plan *p)
 {
     f->buffer = xmlBufferCreate();

@@ -503,16 +503,11 @@ static int run(Arena *a, int argc, char **argv)
     if (!options_parse(a, "wse-objdump", specs, N_SPECS, &o, &arguments, argc, argv) ||
         !options_color("wse-objdump", o.color, stderr, &color))
         return EXIT_USAGE;
-    if (o.help) {
-        puts("usage: wse-objdump [options] IMAGE.wse\n\nPrints what is in an image; by default "
-             "its header and placement.\n");
-        options_help(stdout, specs, N_SPECS);
+    if (options_answer("wse-objdump",
+                       "usage: wse-objdump [options] IMAGE.wse\n\nPrints what is in an image; by "
+                       "default its header and placement.\n",
+                       o.help, o.version, specs, N_SPECS))
         return EXIT_OK;
-    }
-    if (o.version) {
-        puts("wse-objdump " WSEC_VERSION);
-        return EXIT_OK;
-    }
     if (arguments.n != 1) {
         fputs("wse-objdump: error: one image is needed (--help lists the options)\n", stderr);
         return EXIT_USAGE;

@@ -493,16 +493,11 @@ static int run(Arena *a, int argc, char **argv)
         !options_color("wse-run", o.color, stderr, &color) ||
         (o.engine && !options_choice("wse-run", "engine", o.engine, engines, 4, &engine)))
         return EXIT_USAGE;
-    if (o.help) {
-        puts("usage: wse-run [options] IMAGE.wse --input x.npy\n\nExecutes a wafer program on the "
-             "simulated fabric.\n");
-        options_help(stdout, specs, N_SPECS);
+    if (options_answer("wse-run",
+                       "usage: wse-run [options] IMAGE.wse --input x.npy\n\nExecutes a wafer "
+                       "program on the simulated fabric.\n",
+                       o.help, o.version, specs, N_SPECS))
         return EXIT_OK;
-    }
-    if (o.version) {
-        puts("wse-run " WSEC_VERSION);
-        return EXIT_OK;
-    }
     if (arguments.n != 1) {
         fputs("wse-run: error: one image is needed (--help lists the options)\n", stderr);
         return EXIT_USAGE;

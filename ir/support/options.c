@@ -145,6 +145,18 @@ void options_help(FILE *out, const OptionSpec *specs, size_t n)
     }
 }
 
+bool options_answer(const char *tool, const char *usage, bool help, bool version,
+                    const OptionSpec *specs, size_t n)
+{
+    if (help) {
+        puts(usage);
+        options_help(stdout, specs, n);
+    } else if (version) {
+        printf("%s " WSEC_VERSION "\n", tool);
+    }
+    return help || version;
+}
+
 bool options_choice(const char *tool, const char *option, const char *value,
                     const char *const *words, size_t n, size_t *result)
 {

@@ -47,6 +47,10 @@ typedef struct OptionSpec {
 bool options_parse(Arena *a, const char *tool, const OptionSpec *specs, size_t n, void *options,
                    StringList *arguments, int argc, char **argv);
 
+/* Answers --help and --version where they are asked for; then there is nothing else to do. */
+bool options_answer(const char *tool, const char *usage, bool help, bool version,
+                    const OptionSpec *specs, size_t n);
+
 void options_help(FILE *out, const OptionSpec *specs, size_t n);
 
 /* The position of `value` among n words; else a message with the nearest, and false. */

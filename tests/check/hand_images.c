@@ -187,11 +187,9 @@ static CoreRect matvec_column(Arena *a, uint32_t column, const Class *c)
                       .inits = copy(a, &init, sizeof init)};
 }
 
-Image matvec_image(Arena *a)
+// What the image says of its kernels and streams.
+static void matvec_plan(Arena *a, Image *image)
 {
-    Image image = start(a, "matvec");
-    Class classes[] = {port_class(a, false, 1, 6), port_class(a, true, 1, 2), matvec_class(a)};
-    Origin origins[] = {{"", 0, 0}, {"fc1", 7, 9}, {"x", 4, 12}, {"y", 8, 1}};
     KernelInfo kernels[] = {
         {.name = "fc1",
          .kind = "matvec",
@@ -240,6 +238,17 @@ Image matvec_image(Arena *a)
                              .cols = 1,
                              .features = 4,
                              .segs = 1}};
+    image->kernels = COPY_OUT(a, kernels);
+    image->n_kernels = COUNT_OF(kernels);
+    image->streams = COPY_OUT(a, streams);
+    image->n_streams = COUNT_OF(streams);
+}
+
+Image matvec_image(Arena *a)
+{
+    Image image = start(a, "matvec");
+    Class classes[] = {port_class(a, false, 1, 6), port_class(a, true, 1, 2), matvec_class(a)};
+    Origin origins[] = {{"", 0, 0}, {"fc1", 7, 9}, {"x", 4, 12}, {"y", 8, 1}};
     RouteRect routes[N_MATVEC_ROUTES] = {
         [ROUTE_X_IN] = {{0, 2, 2, 1, 1, 1}, 2, SIDE_W, E, 0},
         [ROUTE_X_TOP] = {{2, 2, 2, 1, 1, 1}, 2, SIDE_W, E | S | R, 0},
@@ -266,10 +275,7 @@ Image matvec_image(Arena *a)
     image.n_origins = COUNT_OF(origins);
     image.classes = COPY_OUT(a, classes);
     image.n_classes = COUNT_OF(classes);
-    image.kernels = COPY_OUT(a, kernels);
-    image.n_kernels = COUNT_OF(kernels);
-    image.streams = COPY_OUT(a, streams);
-    image.n_streams = COUNT_OF(streams);
+    matvec_plan(a, &image);
     image.cores = cores;
     image.n_cores = 3;
     image.routes = with_room(a, routes, N_MATVEC_ROUTES);

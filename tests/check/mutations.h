@@ -8,7 +8,7 @@
 
 typedef struct Mutation {
     CheckRule rule;
-    const char *name;
+    const char *name;        /* of the function that spoils it */
     Image (*make)(Arena *a); /* the good image */
     void (*spoil)(Image *image);
 } Mutation;

@@ -242,6 +242,18 @@ static void test_keepouts(void)
     }
 }
 
+/* Nothing fits a grid of one core. */
+static void test_too_small(void)
+{
+    Case c;
+    PackResult r;
+    open_case(&c, 7, 5, 16, 0, 0.4);
+    c.p.w = c.p.h = 1;
+    pack_place(&c.a, &c.p, &(PackOptions){.seed = 1, .effort = 1}, &r);
+    CU_ASSERT(r.status != PACK_PLACED);
+    close_case(&c);
+}
+
 /* Begun at what much work has found, a little work ends no worse. */
 static void test_start(void)
 {
@@ -316,9 +328,13 @@ static void test_terminals(void)
     arena_free(&a);
 }
 
-static const CU_TestInfo tests[] = {
-    {"random problems", test_random},     {"keep-outs", test_keepouts},  {"a start", test_start},
-    {"many and few kernels", test_sizes}, {"terminals", test_terminals}, CU_TEST_INFO_NULL};
+static const CU_TestInfo tests[] = {{"random problems", test_random},
+                                    {"keep-outs", test_keepouts},
+                                    {"too small", test_too_small},
+                                    {"a start", test_start},
+                                    {"many and few kernels", test_sizes},
+                                    {"terminals", test_terminals},
+                                    CU_TEST_INFO_NULL};
 
 int main(void)
 {

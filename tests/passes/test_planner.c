@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/passes/test_planner.c - sizing, placement and routing on made-up kernels.
  *
- * What the planner made is judged router by router by a small checker of this file that
- * knows only the frames of ir/plan.h: regions disjoint, lanes continuous from core to core,
- * one use per router and color, lane 0 leftmost, one port a row. */
+ * What the planner made is judged router by router (judge.h). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +9,7 @@
 #include "passes/planner.h"
 #include "tests/common/capture.h"
 #include "tests/common/suite.h"
+#include "tests/passes/judge.h"
 
 typedef struct Net {
     Capture c;
@@ -138,211 +137,6 @@ static bool plan_all(Net *n)
     return pass_route(&n->cx) && pass_buffers(&n->cx);
 }
 
-/* ---- the checker ---- */
-
-typedef struct Judge {
-    Net *net;
-    int16_t *stream; /* by router and color: who uses it, + 1 */
-    unsigned bad;
-} Judge;
-
-static void judge_bad(Judge *j, const char *what, const Stream *s, int x, int y)
-{
-    if (j->bad++ < 5)
-        printf("\n  %s: stream %s at (%d, %d)", what, s ? s->name : "-", x, y);
-}
-
-static void judge_use(Judge *j, const Stream *s, int x, int y, bool again)
-{
-    const Machine *m = &j->net->machine;
-    if (x < 0 || y < 0 || x >= (int)m->width || y >= (int)m->height) {
-        judge_bad(j, "off the fabric", s, x, y);
-        return;
-    }
-    int16_t *at = &j->stream[((size_t)y * m->width + (size_t)x) * m->colors + s->color];
-    if (*at && (*at != (int16_t)(s->id + 1) || !again))
-        judge_bad(j, "router and color used twice", s, x, y);
-    *at = (int16_t)(s->id + 1);
-}
-
-static bool judge_inside(const Kernel *k, int x, int y)
-{
-    Box b = plan_box(k);
-    return x >= b.x0 && x <= b.x1 && y >= b.y0 && y <= b.y1;
-}
-
-static void judge_edge(const Kernel *k, Edge e, bool out, uint32_t lane, int *x, int *y,
-                       Side *travel)
-{
-    uint32_t cx, cy, fx, fy, p = e.position[lane];
-    switch (e.travel) {
-    case SIDE_E:
-        cx = out ? k->shape.w - 1 : 0;
-        cy = p;
-        break;
-    case SIDE_W:
-        cx = out ? 0 : k->shape.w - 1;
-        cy = p;
-        break;
-    case SIDE_S:
-        cx = p;
-        cy = out ? k->shape.h - 1 : 0;
-        break;
-    default:
-        cx = p;
-        cy = out ? 0 : k->shape.h - 1;
-        break;
-    }
-    plan_to_fabric(k, cx, cy, &fx, &fy);
-    *x = (int)fx;
-    *y = (int)fy;
-    *travel = plan_side(k, e.travel);
-}
-
-static void judge_stream(Judge *j, const Stream *s)
-{
-    Net *n = j->net;
-    int32_t source = stream_source(s);
-    const Kernel *from = source == PLAN_HOST || s->forks ? NULL : n->plan.kernels.data[source];
-    const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
-    Edge out = {0}, in = {0};
-    if (s->trunk && from)
-        kernel_edge_in(&n->c.arena, from, s->trunk->to_input, &out);
-    else if (from)
-        kernel_edge_out(&n->c.arena, from, &out);
-    if (to)
-        kernel_edge_in(&n->c.arena, to, s->to_input, &in);
-    if ((from && out.lanes != s->protocol.lanes) || (to && in.lanes != s->protocol.lanes))
-        judge_bad(j, "lanes differ", s, 0, 0);
-    if (s->color >= n->machine.colors - n->machine.reserved_colors)
-        judge_bad(j, "no such color", s, 0, 0);
-    /* Colors in regions: the kernel's own ones and the whole of the consumer's. */
-    for (size_t i = 0; i < n->plan.kernels.n; i++) {
-        const Kernel *k = n->plan.kernels.data[i];
-        if ((k == from || k == to) && kernel_own_colors(k) >> s->color & 1)
-            judge_bad(j, "a kernel's own color", s, (int)k->x, (int)k->y);
-    }
-    for (uint32_t l = 0; l < s->protocol.lanes; l++) {
-        int x = (int)s->start_x[l], y = (int)s->start_y[l], ex, ey;
-        Side travel = SIDE_E, enter = SIDE_E;
-        if (from) {
-            judge_edge(from, out, true, l, &ex, &ey, &travel);
-            if (ex != x || ey != y)
-                judge_bad(j, "does not start at its core", s, x, y);
-            if (!s->trunk) /* else it is the trunk's */
-                judge_use(j, s, x, y, false);
-        } else if (!s->forks) {
-            travel = side_opposite(s->port_side);
-            if (y != (int)s->port_y[l] ||
-                x != (s->port_side == SIDE_W ? 0 : (int)n->machine.width - 1))
-                judge_bad(j, "does not start at its port", s, x, y);
-            if (s->n_segments)
-                judge_use(j, s, x, y, false);
-            else if (!to || !judge_inside(to, x, y))
-                judge_bad(j, "port router belongs to nobody", s, x, y);
-        }
-        if (!s->forks && s->n_segments && s->segments[0].side != travel)
-            judge_bad(j, "leaves by another side", s, x, y);
-        for (uint32_t i = 0; i < s->n_segments; i++) {
-            Side d = s->segments[i].side;
-            int goal = (int)s->segments[i].to[l];
-            for (int steps = 0; (side_dx(d) ? x : y) != goal; steps++) {
-                x += side_dx(d);
-                y += side_dy(d);
-                if (steps > 5000) {
-                    judge_bad(j, "runs away", s, x, y);
-                    return;
-                }
-                judge_use(j, s, x, y, false);
-                if ((from && judge_inside(from, x, y)) || (to && judge_inside(to, x, y)))
-                    judge_bad(j, "crosses its own kernel", s, x, y);
-                for (size_t k = 0; k < n->plan.kernels.n; k++)
-                    if (judge_inside(n->plan.kernels.data[k], x, y) &&
-                        kernel_own_colors(n->plan.kernels.data[k]) >> s->color & 1)
-                        judge_bad(j, "own color of a kernel below", s, x, y);
-            }
-            travel = d;
-        }
-        if (to) {
-            judge_edge(to, in, false, l, &ex, &ey, &enter);
-            bool inside = stream_enters(s) && s->n_segments == 0;
-            if (x + (inside ? 0 : side_dx(enter)) != ex || y + (inside ? 0 : side_dy(enter)) != ey)
-                judge_bad(j, "does not reach its kernel", s, x, y);
-            if (s->n_segments && s->segments[s->n_segments - 1].side != enter)
-                judge_bad(j, "enters by another side", s, x, y);
-        } else {
-            if (x != (s->port_side == SIDE_W ? 0 : (int)n->machine.width - 1) ||
-                y != (int)s->port_y[l])
-                judge_bad(j, "does not reach its port", s, x, y);
-            if (travel != s->port_side)
-                judge_bad(j, "leaves the fabric by another side", s, x, y);
-        }
-        if (l > 0) { /* lane l stands to the right of lane l - 1 where it arrives */
-            Side d = to ? enter : s->port_side;
-            int px = 0, py = 0;
-            Side same;
-            if (to) {
-                judge_edge(to, in, false, l - 1, &px, &py, &same);
-            } else {
-                px = x;
-                py = (int)s->port_y[l - 1];
-                ex = x;
-                ey = y;
-            }
-            int right = d == SIDE_E   ? ey - py
-                        : d == SIDE_W ? py - ey
-                        : d == SIDE_S ? px - ex
-                                      : ex - px;
-            if (right <= 0)
-                judge_bad(j, "lanes out of order", s, x, y);
-        }
-    }
-    if (to) {
-        Box b = plan_box(to);
-        for (int y = b.y0; y <= b.y1; y++)
-            for (int x = b.x0; x <= b.x1; x++)
-                judge_use(j, s, x, y, false);
-    }
-}
-
-static bool judged_good(Net *n)
-{
-    const Machine *m = &n->machine;
-    Judge j = {.net = n};
-    j.stream = calloc((size_t)m->width * m->height * m->colors, sizeof *j.stream);
-    for (size_t i = 0; i < n->plan.kernels.n; i++) {
-        const Kernel *k = n->plan.kernels.data[i];
-        Box b = plan_box(k);
-        if (b.x0 < 0 || b.y0 < 0 || b.x1 >= (int)m->width || b.y1 >= (int)m->height)
-            judge_bad(&j, "region off the fabric", NULL, b.x0, b.y0);
-        for (size_t o = 0; o < i; o++)
-            if (box_meet(b, plan_box(n->plan.kernels.data[o])))
-                judge_bad(&j, "regions overlap", NULL, b.x0, b.y0);
-        for (size_t o = 0; o < n->plan.keepouts.n; o++) {
-            const KeepOut *out = &n->plan.keepouts.data[o];
-            Box at = {(int)out->x, (int)out->y, (int)(out->x + out->w) - 1,
-                      (int)(out->y + out->h) - 1};
-            if (box_meet(b, at))
-                judge_bad(&j, "region on a keep-out", NULL, b.x0, b.y0);
-        }
-        if (k->pin && (k->pin->x != k->x || k->pin->y != k->y))
-            judge_bad(&j, "not where it is pinned", NULL, b.x0, b.y0);
-    }
-    for (size_t i = 0; i < n->plan.streams.n; i++) {
-        const Stream *s = n->plan.streams.data[i];
-        judge_stream(&j, s);
-        for (size_t o = 0; o < i && s->port_y; o++) {
-            const Stream *t = n->plan.streams.data[o];
-            for (uint32_t a = 0; t->port_y && a < t->protocol.lanes; a++)
-                for (uint32_t b = 0; b < s->protocol.lanes; b++)
-                    if (t->port_side == s->port_side && t->port_y[a] == s->port_y[b])
-                        judge_bad(&j, "port used twice", s, 0, (int)s->port_y[b]);
-        }
-    }
-    free(j.stream);
-    return j.bad == 0;
-}
-
 /* ---- tests ---- */
 
 static void expect_plan(Net *n)
@@ -350,7 +144,7 @@ static void expect_plan(Net *n)
     bool good = plan_all(n);
     CU_ASSERT_TRUE(good);
     if (good) {
-        CU_ASSERT_TRUE(judged_good(n));
+        CU_ASSERT_TRUE(judged_good(&n->plan, plan_target(&n->plan)));
     } else {
         says(n, "?");
     }
@@ -433,7 +227,7 @@ static void test_constraints(void)
     net_mlp(&n, "wse2-64x64", 3, 96);
     n.plan.kernels.data[1]->pin = &off;
     bool good = plan_all(&n); /* one core, if a shape is as small as that */
-    CU_ASSERT_TRUE(good ? judged_good(&n) : says(&n, "kernel 'k1'"));
+    CU_ASSERT_TRUE(good ? judged_good(&n.plan, plan_target(&n.plan)) : says(&n, "kernel 'k1'"));
     net_finish(&n);
 }
 
@@ -528,7 +322,7 @@ static void test_router_random(void)
         Router *r;
         if (placed && plan_route(&n.plan, &n.c.arena, UINT64_MAX / 4, &r)) {
             routed++;
-            CU_ASSERT_TRUE(judged_good(&n));
+            CU_ASSERT_TRUE(judged_good(&n.plan, plan_target(&n.plan)));
         }
         net_finish(&n);
     }

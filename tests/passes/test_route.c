@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/passes/test_route.c - the router alone, on kernels put down by hand.
  *
- * The judge walks every lane of a routed plan router by router and knows only ir/plan.h: one
- * stream a router and color, lanes continuous from core to core (those that go on from
- * another stream: from the far side of its consumer, those that fork: from a router of the
- * same lane), no link above the limit unless one stream has it alone. */
+ * What it makes is judged router by router (judge.h); on small cases it is held against trying
+ * everything. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +11,7 @@
 #include "passes/planner.h"
 #include "tests/common/capture.h"
 #include "tests/common/suite.h"
+#include "tests/passes/judge.h"
 
 typedef struct Net {
     Capture c;
@@ -83,211 +82,6 @@ static Stream *stream(Net *n, Kernel *from, Kernel *to, uint32_t lanes, uint32_t
     return s;
 }
 
-/* ---- the judge ---- */
-
-typedef struct Judge {
-    Net *net;
-    uint64_t limit;
-    int32_t *user;   /* by router and color: stream + 1 */
-    uint64_t *words; /* by router and side */
-    uint8_t *users;  /* of the link */
-    int16_t *kernel; /* by core: kernel + 1 */
-    unsigned bad;
-} Judge;
-
-static bool judge_bad(Judge *j, const char *what, const Stream *s, int x, int y)
-{
-    if (j->bad++ < 5)
-        printf("\n  %s: stream %s at (%d, %d)", what, s->name, x, y);
-    return false;
-}
-
-static bool judge_router(Judge *j, const Stream *s, int x, int y)
-{
-    const Machine *m = &j->net->machine;
-    if (x < 0 || y < 0 || x >= (int)m->width || y >= (int)m->height)
-        return judge_bad(j, "off the fabric", s, x, y);
-    for (size_t i = 0; i < j->net->plan.keepouts.n; i++) {
-        const KeepOut *k = &j->net->plan.keepouts.data[i];
-        if (k->dead && x >= (int)k->x && x < (int)(k->x + k->w) && y >= (int)k->y &&
-            y < (int)(k->y + k->h))
-            return judge_bad(j, "over a dead core", s, x, y);
-    }
-    int32_t *at = &j->user[((size_t)y * m->width + (size_t)x) * m->colors + s->color];
-    if (*at)
-        return judge_bad(j, "router and color used twice", s, x, y);
-    *at = (int32_t)s->id + 1;
-    return true;
-}
-
-static void judge_link(Judge *j, const Stream *s, int x, int y, Side d)
-{
-    size_t at = ((size_t)y * j->net->machine.width + (size_t)x) * 4 + d;
-    j->words[at] += stream_words(s);
-    j->users[at]++;
-}
-
-/* Where lane l of an edge stands and how it travels there. */
-static void edge_at(Net *n, const Kernel *k, int input, uint32_t l, int *x, int *y, Side *travel)
-{
-    Edge e;
-    if (input < 0)
-        kernel_edge_out(&n->c.arena, k, &e);
-    else
-        kernel_edge_in(&n->c.arena, k, (uint32_t)input, &e);
-    uint32_t fx, fy;
-    if (e.travel == SIDE_E)
-        plan_to_fabric(k, input < 0 ? k->shape.w - 1 : 0, e.position[l], &fx, &fy);
-    else
-        plan_to_fabric(k, e.position[l], input < 0 ? k->shape.h - 1 : 0, &fx, &fy);
-    *x = (int)fx;
-    *y = (int)fy;
-    *travel = plan_side(k, e.travel);
-}
-
-/* Is (x, y) on the lane's own way of a stream, outside of kernels at its ends? */
-static bool on_way(const Stream *s, uint32_t l, int x, int y)
-{
-    int at[2] = {(int)s->start_x[l], (int)s->start_y[l]};
-    bool found = stream_enters(s) && at[0] == x && at[1] == y;
-    for (uint32_t i = 0; i < s->n_segments; i++) {
-        Side d = s->segments[i].side;
-        while (at[side_dx(d) == 0] != (int)s->segments[i].to[l]) {
-            at[0] += side_dx(d);
-            at[1] += side_dy(d);
-            found = found || (at[0] == x && at[1] == y);
-        }
-    }
-    return found;
-}
-
-static bool judge_lane(Judge *j, const Stream *s, uint32_t l)
-{
-    Net *n = j->net;
-    int32_t source = stream_source(s);
-    const Kernel *from = source == PLAN_HOST || s->forks ? NULL : n->plan.kernels.data[source];
-    const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
-    int x = (int)s->start_x[l], y = (int)s->start_y[l], ex, ey, w = (int)n->machine.width;
-    Side travel = s->port_side, enter = s->port_side;
-    if (s->forks) {
-        if (!on_way(s->trunk, l, x, y))
-            return judge_bad(j, "forks from no router of its trunk", s, x, y);
-    } else if (from) {
-        edge_at(n, from, s->trunk ? (int)s->trunk->to_input : -1, l, &ex, &ey, &travel);
-        Box b = plan_box(from);
-        if (s->trunk) { /* straight on, out of the far side */
-            ex = travel == SIDE_E ? b.x1 : travel == SIDE_W ? b.x0 : ex;
-            ey = travel == SIDE_S ? b.y1 : travel == SIDE_N ? b.y0 : ey;
-        }
-        if (x != ex || y != ey)
-            return judge_bad(j, "starts elsewhere", s, x, y);
-    } else if (y != (int)s->port_y[l] || x != (s->port_side == SIDE_W ? 0 : w - 1)) {
-        return judge_bad(j, "starts at another port", s, x, y);
-    }
-    if (to)
-        edge_at(n, to, (int)s->to_input, l, &ex, &ey, &enter);
-    bool own = from != NULL; /* still in the core that sends */
-    if ((own || s->n_segments) && !s->trunk && !judge_router(j, s, x, y))
-        return false;
-    for (uint32_t i = 0; i < s->n_segments; i++) {
-        Side d = s->segments[i].side;
-        for (int goal = (int)s->segments[i].to[l]; (side_dx(d) ? x : y) != goal;) {
-            if (own && d != travel)
-                return judge_bad(j, "leaves by another side", s, x, y);
-            own = false;
-            judge_link(j, s, x, y, d);
-            x += side_dx(d);
-            y += side_dy(d);
-            if (!judge_router(j, s, x, y))
-                return false;
-            int16_t on = j->kernel[(size_t)y * n->machine.width + (size_t)x];
-            const Kernel *o = on ? n->plan.kernels.data[on - 1] : NULL;
-            if (o && (o == from || o == to || kernel_own_colors(o) >> s->color & 1))
-                return judge_bad(j, "over a kernel that has its color", s, x, y);
-        }
-    }
-    if (!to)
-        return (x == (s->port_side == SIDE_W ? 0 : w - 1) && y == (int)s->port_y[l]) ||
-               judge_bad(j, "ends at another port", s, x, y);
-    if (stream_enters(s) && s->n_segments == 0)
-        return (x == ex && y == ey) || judge_bad(j, "port is not at the kernel", s, x, y);
-    judge_link(j, s, x, y, enter);
-    return (x + side_dx(enter) == ex && y + side_dy(enter) == ey) ||
-           judge_bad(j, "ends elsewhere", s, x, y);
-}
-
-/* Each port has one lane, a side no more than there are, lane 0 the leftmost. */
-static void judge_ports(Judge *j)
-{
-    Net *n = j->net;
-    for (unsigned side = 0; side < 2; side++) {
-        Side at = side ? SIDE_E : SIDE_W;
-        uint32_t used = 0, most = side ? n->machine.ports_east : n->machine.ports_west;
-        bool *row = calloc(n->machine.height, sizeof *row);
-        for (size_t i = 0; i < n->plan.streams.n; i++) {
-            const Stream *s = n->plan.streams.data[i];
-            for (uint32_t l = 0; s->port_y && s->port_side == at && l < s->protocol.lanes; l++) {
-                uint32_t y = s->port_y[l];
-                bool down = side == (s->to == PLAN_HOST); /* travelling east */
-                if (row[y])
-                    judge_bad(j, "port used twice", s, side ? (int)n->machine.width : -1, (int)y);
-                if (l > 0 && (y > s->port_y[l - 1]) != down)
-                    judge_bad(j, "ports out of order", s, side ? (int)n->machine.width : -1,
-                              (int)y);
-                row[y] = true;
-                used++;
-            }
-        }
-        if (used > most)
-            judge_bad(j, "too many ports", n->plan.streams.data[0], (int)used, (int)most);
-        free(row);
-    }
-}
-
-static bool judged_good(Net *n, uint64_t limit)
-{
-    const Machine *m = &n->machine;
-    size_t cores = (size_t)m->width * m->height;
-    Judge j = {.net = n, .limit = limit};
-    j.user = calloc(cores * m->colors, sizeof *j.user);
-    j.words = calloc(cores * 4, sizeof *j.words);
-    j.users = calloc(cores * 4, sizeof *j.users);
-    j.kernel = calloc(cores, sizeof *j.kernel);
-    for (size_t i = 0; i < n->plan.kernels.n; i++) {
-        Box b = plan_box(n->plan.kernels.data[i]);
-        for (int y = b.y0; y <= b.y1; y++)
-            for (int x = b.x0; x <= b.x1; x++)
-                j.kernel[(size_t)y * m->width + (size_t)x] = (int16_t)(i + 1);
-    }
-    for (size_t i = 0; i < n->plan.streams.n; i++) {
-        const Stream *s = n->plan.streams.data[i];
-        if (s->trunk && (s->color != s->trunk->color || s->from != s->trunk->from))
-            judge_bad(&j, "goes on as another one", s, 0, 0);
-        if (s->color >= m->colors - m->reserved_colors)
-            judge_bad(&j, "no such color", s, 0, 0);
-        for (uint32_t l = 0; l < s->protocol.lanes; l++)
-            judge_lane(&j, s, l);
-        const Kernel *to = s->to == PLAN_HOST ? NULL : n->plan.kernels.data[s->to];
-        if (!to)
-            continue;
-        Box b = plan_box(to);
-        for (int y = b.y0; y <= b.y1; y++)
-            for (int x = b.x0; x <= b.x1; x++)
-                judge_router(&j, s, x, y);
-        if (kernel_own_colors(to) >> s->color & 1)
-            judge_bad(&j, "an own color of its kernel", s, b.x0, b.y0);
-    }
-    judge_ports(&j);
-    for (size_t i = 0; i < cores * 4; i++)
-        if (j.words[i] > limit && j.users[i] > 1)
-            j.bad++;
-    free(j.user);
-    free(j.words);
-    free(j.users);
-    free(j.kernel);
-    return j.bad == 0;
-}
-
 /* ---- speed ---- */
 
 static double seconds(void)
@@ -317,7 +111,7 @@ static void routed_in(Net *n, uint64_t limit, double most)
                (int)w->side, (unsigned)w->demand, (unsigned)w->capacity);
     }
     if (good)
-        CU_ASSERT_TRUE(judged_good(n, limit));
+        CU_ASSERT_TRUE(judged_good(&n->plan, limit));
 }
 
 /* A chain of matrix kernels up and down the wafer, with skips and forks. */
@@ -390,7 +184,7 @@ static void test_wide(void)
 static bool routes(Net *n, uint64_t limit, Router **r)
 {
     bool good = plan_route(&n->plan, &n->c.arena, limit, r);
-    CU_ASSERT_TRUE(!good || judged_good(n, limit));
+    CU_ASSERT_TRUE(!good || judged_good(&n->plan, limit));
     return good;
 }
 
@@ -686,9 +480,9 @@ static bool all_path(All *a, size_t i, uint32_t l)
     x = gx = a->side[i] ? a->w : -1;
     y = gy = a->row[i][l];
     if (s->from != PLAN_HOST)
-        edge_at(a->n, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &ds);
+        edge_at(&a->n->plan, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &ds);
     if (s->to != PLAN_HOST)
-        edge_at(a->n, a->n->plan.kernels.data[s->to], (int)s->to_input, l, &gx, &gy, &de);
+        edge_at(&a->n->plan, a->n->plan.kernels.data[s->to], (int)s->to_input, l, &gx, &gy, &de);
     if (x + side_dx(ds) == gx && y + side_dy(ds) == gy && ds == de)
         return all_lane(a, i, l + 1);
     return all_step(a, i, l, x + side_dx(ds), y + side_dy(ds), ds, gx - side_dx(de),
@@ -769,11 +563,11 @@ static bool all_stream(All *a, size_t i)
         int x, y;
         Side d;
         for (uint32_t l = 0; s->from != PLAN_HOST && l < s->protocol.lanes; l++) {
-            edge_at(a->n, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &d);
+            edge_at(&a->n->plan, a->n->plan.kernels.data[s->from], -1, l, &x, &y, &d);
             good = all_end(a, s, y * a->w + x, d, 1) && good;
         }
         if (s->to != PLAN_HOST) {
-            edge_at(a->n, a->n->plan.kernels.data[s->to], (int)s->to_input, 0, &x, &y, &d);
+            edge_at(&a->n->plan, a->n->plan.kernels.data[s->to], (int)s->to_input, 0, &x, &y, &d);
             Box b = plan_box(a->n->plan.kernels.data[s->to]);
             for (y = b.y0; y <= b.y1; y++)
                 for (x = b.x0; x <= b.x1; x++)
@@ -848,7 +642,7 @@ static void compare(Net *n, uint64_t limit, unsigned round, Tally *sum)
         sum->trees += good && !possible;
     }
     if (good)
-        CU_ASSERT_TRUE(judged_good(n, UINT64_MAX));
+        CU_ASSERT_TRUE(judged_good(&n->plan, UINT64_MAX));
     free(all);
 }
 

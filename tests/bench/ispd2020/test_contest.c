@@ -247,79 +247,10 @@ static void test_unreadable(void)
     }
 }
 
-/* A plain list of shapes, every one a family of its own. */
-typedef struct Listed {
-    PackFamily families[4];
-    double time[4];
-    int32_t w[4];
-    uint32_t n;
-} Listed;
-
-static uint32_t listed_families(const void *self, uint32_t c, const PackFamily **list)
-{
-    (void)c;
-    *list = ((const Listed *)self)->families;
-    return ((const Listed *)self)->n;
-}
-
-static bool listed_shape(const void *self, uint32_t c, uint32_t family, double limit, PackShape *s)
-{
-    const Listed *l = self;
-    (void)c;
-    *s = (PackShape){.w = l->w[family], .h = l->families[family].h, .time = l->time[family]};
-    return s->time <= limit;
-}
-
-static void test_keepouts(void)
-{
-    Listed l = {.families = {{.h = 4}, {.h = 2}, {.h = 4, .in = {1}, .out = {1}}},
-                .time = {10, 40, 20},
-                .w = {4, 2, 2},
-                .n = 3};
-    PackModel model = {&l, listed_families, listed_shape};
-    uint32_t classes[5] = {0};
-    PackEdge edges[4] = {{0, 1, false, 1}, {1, 2, false, 1}, {2, 3, false, 1}, {3, 4, false, 1}};
-    PackRect keepouts[2] = {{0, 0, 6, 6}, {9, 9, 3, 3}};
-    PackProblem p = {.model = &model,
-                     .w = 16,
-                     .h = 12,
-                     .n_classes = 1,
-                     .n_kernels = 5,
-                     .n_edges = 4,
-                     .n_keepouts = 2,
-                     .class_of = classes,
-                     .edges = edges,
-                     .keepouts = keepouts,
-                     .time = 1,
-                     .wire = 0.1,
-                     .adapter = 1};
-    Arena a = {0};
-    PackResult r;
-    pack_place(&a, &p, &(PackOptions){.seed = 1, .effort = 20}, &r);
-    CU_ASSERT_EQUAL_FATAL(r.status, PACK_PLACED);
-    for (uint32_t i = 0; i < 5; i++) {
-        const PackPlace *at = &r.places[i];
-        int32_t w = at->turned ? at->shape.h : at->shape.w,
-                h = at->turned ? at->shape.w : at->shape.h;
-        CU_ASSERT(at->x >= 0 && at->y >= 0 && at->x + w <= p.w && at->y + h <= p.h);
-        for (uint32_t j = 0; j < 2; j++)
-            CU_ASSERT(at->x >= keepouts[j].x + keepouts[j].w || keepouts[j].x >= at->x + w ||
-                      at->y >= keepouts[j].y + keepouts[j].h || keepouts[j].y >= at->y + h);
-    }
-    CU_ASSERT(r.bound <= r.score);
-    p.w = p.h = 1;
-    pack_place(&a, &p, &(PackOptions){.seed = 1, .effort = 1}, &r);
-    CU_ASSERT(r.status != PACK_PLACED);
-    arena_free(&a);
-}
-
-static const CU_TestInfo tests[] = {{"published score", test_published},
-                                    {"broken solutions", test_broken},
-                                    {"unreadable graphs", test_unreadable},
-                                    {"engine", test_engine},
-                                    {"keep-outs", test_keepouts},
-                                    {"larger arguments", test_larger_arguments},
-                                    CU_TEST_INFO_NULL};
+static const CU_TestInfo tests[] = {
+    {"published score", test_published},         {"broken solutions", test_broken},
+    {"unreadable graphs", test_unreadable},      {"engine", test_engine},
+    {"larger arguments", test_larger_arguments}, CU_TEST_INFO_NULL};
 
 int main(void)
 {
