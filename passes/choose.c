@@ -22,10 +22,16 @@ const Shape *sizing_chosen(const Sizing *z, int32_t kernel)
     return &c->class_of->shapes.data[c->chosen];
 }
 
+uint64_t sizing_cycles(const Sizing *z, const Choice *c, uint32_t shape)
+{
+    const KernelClass *k = c->class_of;
+    return z->once && k->once ? k->once[shape] : k->shapes.data[shape].cycles;
+}
+
 static uint64_t own_cost(const Sizing *z, const Choice *c, uint32_t shape, uint64_t T)
 {
     const Shape *s = &c->class_of->shapes.data[shape];
-    if (s->cycles > T || (c->allowed && !c->allowed[shape]) ||
+    if (sizing_cycles(z, c, shape) > T || (c->allowed && !c->allowed[shape]) ||
         (z->common && c->joins && s->lanes_out != z->common))
         return SIZE_NEVER;
     bool matrix = kernel_is_matrix(c->kernel->kind);
@@ -112,8 +118,8 @@ static const AdapterCell *adapter_cell(Sizing *z, const Stream *s, uint32_t i, u
  * wide as the wider of them. */
 static uint64_t column_cost(const Sizing *z, const Stream *s, uint32_t i, uint32_t j)
 {
-    if (!z->rows || s->from == PLAN_HOST || s->to == PLAN_HOST || !z->rows[s->from].turned ||
-        z->rows[s->to].turned)
+    if (!z->rows || s->from == PLAN_HOST || s->to == PLAN_HOST || z->rows[s->from].alone ||
+        !z->rows[s->from].turned || z->rows[s->to].turned)
         return 0;
     uint32_t from = z->table[s->id]->from.of[i], to = z->table[s->id]->to.of[j];
     return (uint64_t)(from > to ? from - to : to - from) * z->rows[s->to].price;
@@ -444,6 +450,28 @@ void sizing_strip(Sizing *z, const Stream *s, Shape *shape)
     const AdapterCell *cell = adapter_cell(z, s, i, j);
     shape->h = shape->lanes_in > shape->lanes_out ? shape->lanes_in : shape->lanes_out;
     shape->w = cell->cores / shape->h;
+}
+
+static bool fold_strip(Sizing *z, const Stream *s, uint32_t from, uint32_t to, uint64_t T,
+                       Shape *strip)
+{
+    AdapterCell cell = {0};
+    if (least_cycles(&s->protocol, from, to) > T)
+        return false;
+    ask_adapter(z, s, from, to, &cell);
+    *strip = (Shape){.lanes_in = from, .lanes_out = to, .split = 1, .segs_out = s->protocol.segs};
+    strip->h = from > to ? from : to;
+    strip->w = cell.cores / strip->h;
+    return cell.cycles <= T && cell.cycles < UINT32_MAX;
+}
+
+bool sizing_fold(Sizing *z, const Stream *s, uint32_t lanes, uint64_t T, Shape strip[2])
+{
+    Shape ends;
+    sizing_adapter(z, s, &ends);
+    return lanes < ends.lanes_in && lanes < ends.lanes_out &&
+           fold_strip(z, s, ends.lanes_in, lanes, T, &strip[0]) &&
+           fold_strip(z, s, lanes, ends.lanes_out, T, &strip[1]);
 }
 
 uint64_t sizing_slowest(const Sizing *z, const Kernel **which)

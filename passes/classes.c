@@ -79,10 +79,31 @@ static void find_lanes(Arena *a, const ShapeVec *shapes, bool out, LaneSet *set,
     }
 }
 
-static void class_lanes(Sizing *z, KernelClass *c)
+/* Cycles of a kernel with several streams out, if one tree carries them all. */
+static void find_once(Sizing *z, KernelClass *c, const Kernel *k)
+{
+    Arena a = {0};
+    Kernel tree = *k;
+    if (k->n_out < 2)
+        return;
+    tree.n_branches = k->n_out - 1;
+    uint64_t *once = arena_array(z->arena, uint64_t, c->shapes.n);
+    for (size_t i = 0; i < c->shapes.n; i++) {
+        Shape s = c->shapes.data[i];
+        bool good = kernel_shape(&a, &tree, c->protocol, z->cx->machine, &s);
+        once[i] = good && s.cycles < c->shapes.data[i].cycles ? s.cycles : c->shapes.data[i].cycles;
+        arena_free(&a);
+        a = (Arena){0};
+    }
+    c->once = once;
+}
+
+/* What follows from the shapes of a class. */
+static void class_shapes(Sizing *z, KernelClass *c, const Kernel *k)
 {
     find_lanes(z->arena, &c->shapes, false, &c->lanes_in, &c->in);
     find_lanes(z->arena, &c->shapes, true, &c->lanes_out, &c->out);
+    find_once(z, c, k);
 }
 
 /* Finds what the result's segments have to be for any shape, if those wanted give none. */
@@ -108,7 +129,7 @@ static KernelClass *make_class(Sizing *z, const Kernel *k, const Protocol *in, c
     c->any = all.n > 0;
     if (c->any && !c->shapes.n && *least == UINT32_MAX)
         c->nearest = all.data[0];
-    class_lanes(z, c);
+    class_shapes(z, c, k);
     return c;
 }
 
@@ -382,7 +403,7 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
         }
     }
     c->shapes = all;
-    class_lanes(z, c);
+    class_shapes(z, c, k);
 }
 
 void sizing_refine(Sizing *z, uint64_t cycles)

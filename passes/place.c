@@ -52,6 +52,8 @@ typedef struct Standing {
     uint32_t *chosen; /* by kernel that is no adapter; NULL: shapes stay */
     Kernel *kernels;
     uint32_t in_lanes, out_lanes; /* of the host */
+    const uint32_t *narrow;
+    bool once;
     uint64_t cycles, cores, cost;
 } Standing;
 
@@ -69,6 +71,8 @@ static Standing take_down(Arena *a, const Plan *plan, uint64_t cost)
     s.chosen = arena_array(a, uint32_t, z->n);
     s.in_lanes = z->in_lanes;
     s.out_lanes = z->out_lanes;
+    s.narrow = z->narrow;
+    s.once = z->once;
     for (uint32_t k = 0; k < z->n; k++)
         s.chosen[k] = z->choice[k].chosen;
     return s;
@@ -79,6 +83,8 @@ static void put_back(Plan *plan, const Standing *s)
     Sizing *z = plan->sizing;
     if (z) {
         sizing_ports(z, s->in_lanes, s->out_lanes);
+        z->narrow = s->narrow;
+        z->once = s->once;
         for (uint32_t k = 0; k < z->n; k++)
             z->choice[k].chosen = s->chosen[k];
         sizing_apply(z);
@@ -294,6 +300,8 @@ bool pass_place(PassContext *cx)
             rows = take_down(&a, plan, 0);
             rows_objective = objective(cx);
         }
+        z->narrow = NULL;
+        z->once = false;
         sizing_ports(z, plan_host_lanes(plan), plan_host_lanes(plan));
         if (sizing_fit(z, first))
             sizing_apply(z);

@@ -502,7 +502,7 @@ static bool check_queues(PassContext *cx)
     return cx->diag->n_errors == before;
 }
 
-/* A kernel that sends once what it was to send several times is faster. */
+/* What a kernel takes depends on how often it sends; trees are known only now. */
 static void size_senders(PassContext *cx)
 {
     Arena scratch = {0};
@@ -512,7 +512,7 @@ static void size_senders(PassContext *cx)
         for (uint32_t j = 0; j < k->n_in; j++)
             in[j] = cx->plan->streams.data[k->in[j]]->protocol;
         Shape shape = k->shape;
-        if (k->n_branches && kernel_shape(&scratch, k, in, cx->plan->machine, &shape))
+        if (k->n_out > 1 && kernel_shape(&scratch, k, in, cx->plan->machine, &shape))
             k->shape = shape;
     }
     arena_free(&scratch);

@@ -120,16 +120,23 @@ static void insert_adapter(Sizing *z, Stream *s, Shape shape)
 void sizing_apply(Sizing *z)
 {
     sizing_bare(z->plan);
-    for (uint32_t k = 0; k < z->n; k++)
-        z->choice[k].kernel->shape = *sizing_chosen(z, (int32_t)k);
+    for (uint32_t k = 0; k < z->n; k++) {
+        Choice *c = &z->choice[k];
+        c->kernel->shape = *sizing_chosen(z, (int32_t)k);
+        c->kernel->shape.cycles = sizing_cycles(z, c, c->chosen);
+    }
     for (size_t i = 0; i < z->n_streams; i++) {
         Stream *s = z->plan->streams.data[i];
-        Shape shape;
+        Shape shape, strip[2];
         bool adapt = sizing_adapter(z, s, &shape);
         s->protocol.lanes = shape.lanes_in;
         s->slots = 2;
-        if (adapt)
+        if (z->narrow && z->narrow[i] && sizing_fold(z, s, z->narrow[i], SIZE_NEVER - 1, strip)) {
+            insert_adapter(z, s, strip[0]);
+            insert_adapter(z, z->plan->streams.data[z->plan->streams.n - 1], strip[1]);
+        } else if (adapt) {
             insert_adapter(z, s, shape);
+        }
     }
 }
 
@@ -171,9 +178,11 @@ uint64_t *sizing_times(Sizing *z, Arena *a, size_t *n)
         total += z->classes.data[c]->shapes.n;
     uint64_t *times = arena_array(a, uint64_t, total);
     *n = 0;
-    for (size_t c = 0; c < z->classes.n; c++)
-        for (size_t i = 0; i < z->classes.data[c]->shapes.n; i++)
-            times[(*n)++] = z->classes.data[c]->shapes.data[i].cycles;
+    for (size_t i = 0; i < z->classes.n; i++) {
+        const KernelClass *c = z->classes.data[i];
+        for (size_t k = 0; k < c->shapes.n; k++)
+            times[(*n)++] = z->once && c->once ? c->once[k] : c->shapes.data[k].cycles;
+    }
     qsort(times, *n, sizeof *times, by_value);
     total = *n;
     *n = 0;
@@ -187,6 +196,8 @@ uint64_t sizing_bound(Sizing *z, uint64_t cores)
 {
     Arena a = {0};
     size_t n, lo = 0;
+    bool before = z->once;
+    z->once = true;
     uint64_t *times = sizing_times(z, &a, &n);
     for (size_t hi = n; lo < hi;) {
         size_t mid = lo + (hi - lo) / 2;
@@ -197,6 +208,7 @@ uint64_t sizing_bound(Sizing *z, uint64_t cores)
     }
     uint64_t bound = lo < n ? times[lo] : n ? times[n - 1] : 0;
     arena_free(&a);
+    z->once = before;
     return bound > z->host_cycles ? bound : z->host_cycles;
 }
 

@@ -20,6 +20,7 @@ typedef struct KernelClass {
     ShapeVec shapes;    /* that fit the fabric; all with segments as its streams have them */
     uint32_t *in, *out; /* by shape: places of its lanes in the sets below */
     LaneSet lanes_in, lanes_out;
+    uint64_t *once; /* by shape: cycles if all streams out are one tree; NULL: there is one only */
     Protocol protocol[KERNEL_MAX_INPUTS];
     Shape nearest; /* if there are none */
     bool any;      /* if there are none: some would be there on a wider fabric */
@@ -42,6 +43,7 @@ typedef struct RowOf {      /* where a kernel is to stand, when rows fill the fa
     uint32_t height, width; /* at most */
     uint32_t price;         /* of a core of width: the height of the row; 0: not in a row */
     bool turned;
+    bool alone; /* its column has no other kernel */
 } RowOf;
 
 typedef struct Choice {
@@ -74,8 +76,11 @@ typedef struct Sizing {
      * matrix kernels take of their rows, times the height. */
     uint64_t cycles_price, core_price;
     const RowOf *rows; /* by kernel, or NULL */
+    bool once;         /* streams of one kernel count as one tree, as routing mostly makes them */
     uint32_t common;   /* not 0: lanes out of all kernels that fork or join */
-    uint64_t sum;      /* cycles of all kernels and adapters of the last choice */
+    const uint32_t *narrow; /* by stream: lanes between two adapters, from row to row; 0 or
+                               NULL: none */
+    uint64_t sum;           /* cycles of all kernels and adapters of the last choice */
 } Sizing;
 
 /* classes.c: false if some kernel has no shape, which is reported. */
@@ -91,11 +96,15 @@ void sizing_ports(Sizing *z, uint32_t in, uint32_t out);
 uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores);
 /* What no choice can cost less than: streams into second inputs are left out. */
 uint64_t sizing_relaxed(Sizing *z, uint64_t T);
+uint64_t sizing_cycles(const Sizing *z, const Choice *c, uint32_t shape);
 const Shape *sizing_chosen(const Sizing *z, int32_t kernel);
 uint64_t sizing_slowest(const Sizing *z, const Kernel **which);
 /* The strip that a stream needs as its ends are chosen; false if none. */
 bool sizing_adapter(const Sizing *z, const Stream *s, Shape *shape);
 void sizing_strip(Sizing *z, const Stream *s, Shape *shape); /* then its extent, too */
+/* The strips around a stream that is narrowed to so many lanes in between, its ends as chosen;
+ * false if they take longer than T. */
+bool sizing_fold(Sizing *z, const Stream *s, uint32_t lanes, uint64_t T, Shape strip[2]);
 
 /* constrain.c: what pins and areas leave; false, with what is in conflict, if nothing. */
 bool sizing_constrain(Sizing *z);

@@ -14,8 +14,9 @@
  * contest); pairs of rows are what saves the way back. Cost: numbers of rows x log of the times x a
  * choice. */
 #include <stdlib.h>
+#include <string.h>
 
-#include "passes/arrange.h"
+#include "passes/wave.h"
 
 enum {
     MOST_BANDS = 24,
@@ -26,47 +27,14 @@ enum {
     MANY = 1000
 };
 
-typedef struct Slot { /* u along the rows, v across */
-    int32_t u, v, w, h;
-} Slot;
-
-typedef struct Past { /* a column begins no earlier in a band */
-    uint32_t band;
-    int32_t u;
-} Past;
-
-typedef struct Layout {
-    const Plan *plan;
-    Slot *slot;             /* by kernel; adapters by their stream, behind the kernels */
-    int32_t length, height; /* of the fabric along and across */
-    uint32_t bands;
-    int32_t upper; /* height of the upper row of a band */
-    bool transposed;
-    /* What is in the way: keep-outs, then kernels that are pinned. */
-    Slot *blocked;
-    uint32_t n_blocked;
-    const Slot *hit; /* what the last item met; NULL: the end of the fabric */
-    bool duck;       /* rows get lower beside what is in the way, if that leaves half of them */
-    bool again;      /* the layout failed, but limits have changed: choose anew */
-    RowOf *rows;
-    Past *past; /* by item */
-    /* The column being filled. */
-    uint32_t band;
-    int32_t u;          /* where it begins, in the direction of the band */
-    int32_t begin, end; /* v of the last item */
-    int32_t width;
-    uint32_t entered; /* the item that leads into it */
-    bool first;       /* nothing is in the band yet */
-    bool down;        /* away from the item that leads into the column */
-    bool open;        /* its results go across */
-} Layout;
-
 /* A plan found: what to do again to get it. */
 typedef struct Wave {
     uint64_t T;
     uint32_t bands, upper;         /* height of the upper row of a band */
     bool transposed, phase, equal; /* equal: all columns of at most the same width */
     bool duck;
+    bool single;    /* a band is one row */
+    uint32_t along; /* then lanes of all that forks and joins; 0: any */
 } Wave;
 
 typedef VEC(Wave) WaveVec;
@@ -77,22 +45,16 @@ static bool in_rows(const Kernel *k)
     return kernel_is_matrix(k->kind) && !k->pin;
 }
 
-static int32_t band_height(const Layout *l)
-{
-    return l->height / (int32_t)l->bands;
-}
-
 static bool meet(Slot a, Slot b)
 {
     return a.u < b.u + b.w && b.u < a.u + a.w && a.v < b.v + b.h && b.v < a.v + a.h;
 }
 
-/* Puts a box of w x h at distance u from where the band begins. */
-static bool put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32_t h)
+bool wave_put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32_t h)
 {
-    int32_t top = (int32_t)l->band * band_height(l);
+    int32_t top = (int32_t)l->band * wave_band_height(l);
     l->hit = NULL;
-    if (u + w > l->length || v < top || v + h > top + band_height(l))
+    if (u + w > l->length || v < top || v + h > top + wave_band_height(l))
         return false;
     Slot s = {l->band % 2 ? l->length - u - w : u, v, w, h};
     for (uint32_t i = 0; i < l->n_blocked && !l->hit; i++)
@@ -101,16 +63,10 @@ static bool put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32
     return !l->hit;
 }
 
-/* Where a column that met something may begin. */
-static int32_t beyond(const Layout *l)
-{
-    return l->band % 2 ? l->length - l->hit->u : l->hit->u + l->hit->w;
-}
-
 /* The row of a kernel that met something ends there, if that is worth it. */
 static bool duck(Layout *l, uint32_t item, int32_t v)
 {
-    int32_t middle = (int32_t)l->band * band_height(l) + l->upper;
+    int32_t middle = (int32_t)l->band * wave_band_height(l) + l->upper;
     if (!l->duck || item >= l->plan->kernels.n || l->rows[item].price == 0)
         return false;
     RowOf *row = &l->rows[item];
@@ -136,12 +92,12 @@ static bool enter(Layout *l, uint32_t item, int32_t w, int32_t h)
             l->first = true;
             continue;
         }
-        int32_t middle = (int32_t)l->band * band_height(l) + l->upper, v = middle - h;
+        int32_t middle = (int32_t)l->band * wave_band_height(l) + l->upper, v = middle - h;
         if (!l->first && l->begin + l->end > 2 * middle)
             v = l->begin;
         else if (!l->first)
             v = l->end - h;
-        if (put(l, item, l->u, v, w, h)) {
+        if (wave_put(l, item, l->u, v, w, h)) {
             l->first = false;
             l->entered = item;
             l->down = 2 * v + h <= 2 * middle;
@@ -152,7 +108,7 @@ static bool enter(Layout *l, uint32_t item, int32_t w, int32_t h)
         }
         if (!l->hit || duck(l, item, v))
             return false;
-        l->u = beyond(l);
+        l->u = wave_beyond(l);
     }
 }
 
@@ -160,9 +116,9 @@ static bool enter(Layout *l, uint32_t item, int32_t w, int32_t h)
 static bool stack(Layout *l, uint32_t item, int32_t w, int32_t h)
 {
     int32_t v = l->down ? l->end : l->begin - h;
-    if (!put(l, item, l->u, v, w, h)) {
+    if (!wave_put(l, item, l->u, v, w, h)) {
         if (l->hit && !duck(l, item, v)) {
-            l->past[l->entered] = (Past){l->band, beyond(l)};
+            l->past[l->entered] = (Past){l->band, wave_beyond(l)};
             l->again = true;
         }
         return false;
@@ -268,6 +224,10 @@ static void set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
     l->height = (int32_t)(w.transposed ? m->width : m->height);
     l->upper = (int32_t)w.upper;
     l->duck = w.duck;
+    l->single = w.single;
+    l->margin = w.single && w.transposed ? (int32_t)plan_host_lanes(z->plan) : 0;
+    z->common = w.along;
+    z->once = w.single;
     for (size_t i = 0; i < z->plan->keepouts.n; i++)
         l->blocked[i] = slot_of(l, keepout_box(&z->plan->keepouts.data[i]));
     RowOf *rows = l->rows;
@@ -277,14 +237,14 @@ static void set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
     columns = (columns + 2 - w.phase) / 2;
     if (w.equal) /* with a few cores for strips */
         width = (width - 2) / ((columns + w.bands - 1) / w.bands);
-    uint32_t at = w.phase ? 0 : 3, lower = (uint32_t)band_height(l) - w.upper;
+    uint32_t at = w.phase ? 0 : 3, lower = (uint32_t)wave_band_height(l) - w.upper;
     for (uint32_t i = 0; i < z->n; i++) {
         const Kernel *k = z->choice[order[i]].kernel;
         uint32_t height = at % 4 == 0 || at % 4 == 3 ? w.upper : lower;
         rows[k->id] = (RowOf){0};
         if (!in_rows(k))
             continue;
-        rows[k->id] = (RowOf){height, width, height, at % 2 == 0};
+        rows[k->id] = (RowOf){height, width, height, at % 2 == 0, w.single};
         at++;
     }
     z->rows = rows;
@@ -323,7 +283,7 @@ static bool feasible(Sizing *z, Layout *l, uint64_t T, const uint32_t *order)
         l->again = false;
         if (sizing_solve(z, T, &cores) > area || cores > plan_core_limit(z->cx))
             return false;
-        if (block_pins(z, l) && lay_out(z, l, order))
+        if (block_pins(z, l) && (l->single ? single_lay_out(z, l, order, T) : lay_out(z, l, order)))
             return true;
     }
     return false;
@@ -332,10 +292,20 @@ static bool feasible(Sizing *z, Layout *l, uint64_t T, const uint32_t *order)
 /* Writes the choice and the regions into the plan. */
 static void apply(Sizing *z, const Layout *l)
 {
+    if (l->single) {
+        uint32_t *narrow = arena_array(z->arena, uint32_t, z->n_streams);
+        memcpy(narrow, l->narrow, z->n_streams * sizeof *narrow);
+        z->narrow = narrow;
+    }
     sizing_apply(z);
     for (size_t i = 0; i < z->plan->kernels.n; i++) {
         Kernel *k = z->plan->kernels.data[i];
-        Slot s = l->slot[i < z->n ? i : z->n + k->in[0]];
+        uint32_t item = (uint32_t)i;
+        if (i >= z->n) /* the second of two strips follows the first */
+            item = k->in[0] < z->n_streams
+                       ? z->n + k->in[0]
+                       : z->n + (uint32_t)z->n_streams + z->plan->kernels.data[i - 1]->in[0];
+        Slot s = l->slot[item];
         uint32_t w = (uint32_t)(l->transposed ? s.h : s.w);
         k->x = (uint32_t)(l->transposed ? s.v : s.u);
         k->y = (uint32_t)(l->transposed ? s.u : s.v);
@@ -378,6 +348,10 @@ static int by_time(const void *a, const void *b)
         return x->bands < y->bands ? -1 : 1;
     if (x->upper != y->upper)
         return x->upper < y->upper ? -1 : 1;
+    if (x->single != y->single)
+        return x->single < y->single ? -1 : 1;
+    if (x->along != y->along)
+        return x->along < y->along ? -1 : 1;
     return (x->duck * 8 + x->transposed * 4 + x->phase * 2 + x->equal) -
            (y->duck * 8 + y->transposed * 4 + y->phase * 2 + y->equal);
 }
@@ -417,8 +391,7 @@ static bool any_blocked(const Sizing *z)
 }
 
 /* Every form whose time comes near to the best, the best first. */
-static uint32_t find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t below,
-                           WaveVec *list)
+static void find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, WaveVec *list)
 {
     size_t n_times, from = 0;
     const Machine *m = z->cx->machine;
@@ -450,9 +423,53 @@ static uint32_t find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t
             vec_push(z->arena, list, w);
         }
     }
-    if (list->n > 0)
-        qsort(list->data, list->n, sizeof *list->data, by_time);
-    return (uint32_t)list->n;
+}
+
+/* Lanes of what forks and joins: those of the first matrix kernel that does. */
+static const LaneSet *common_lanes(const Sizing *z, uint32_t *features)
+{
+    for (uint32_t k = 0; k < z->n; k++) {
+        const Choice *c = &z->choice[k];
+        if (!c->joins || !kernel_is_matrix(c->kernel->kind))
+            continue;
+        *features = (uint32_t)type_features(&c->kernel->result->type);
+        return &c->class_of->lanes_out;
+    }
+    return NULL;
+}
+
+/* Single rows, for networks with skips: every number of lanes along that is more than half of what
+ * a row holds and cuts the features evenly, so that few lanes can take them from row to row. */
+static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, WaveVec *list)
+{
+    size_t n_times, from = 0;
+    const Machine *m = z->cx->machine;
+    uint32_t features;
+    const LaneSet *set = common_lanes(z, &features);
+    uint64_t *times, best = below;
+    if (!set)
+        return;
+    z->once = true;
+    times = sizing_times(z, z->arena, &n_times);
+    while (from < n_times && times[from] < z->plan->shapes_bound)
+        from++;
+    for (uint32_t form = 0; form < 4 * MOST_BANDS; form++) {
+        Wave w = {
+            .bands = form / 4 + 1, .transposed = form & 1, .phase = !(form & 2), .single = true};
+        w.upper = (w.transposed ? m->width : m->height) / w.bands;
+        for (uint32_t i = 0; i < set->n && w.bands <= z->n; i++) {
+            w.along = set->of[i];
+            if (w.along > w.upper || w.along * 2 < w.upper || features % w.along)
+                continue;
+            set_form(z, l, w, order);
+            uint64_t near = best < below ? best + best / 32 : below;
+            w.T = least_time(z, l, order, times + from, n_times - from, near);
+            if (w.T >= near)
+                continue;
+            best = w.T < best ? w.T : best;
+            vec_push(z->arena, list, w);
+        }
+    }
 }
 
 bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
@@ -466,20 +483,29 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
     if (!sizing_constrain(z))
         return false;
     plan->shapes_bound = sizing_bound(z, plan_core_limit(cx));
-    l.slot = arena_array(&a, Slot, z->n + z->n_streams);
+    l.slot = arena_array(&a, Slot, z->n + 2 * z->n_streams);
+    l.position = arena_array(&a, uint32_t, z->n);
+    l.before = arena_array(&a, int32_t, z->n);
+    l.narrow = arena_array(&a, uint32_t, z->n_streams);
     l.rows = arena_array(&a, RowOf, z->n);
     l.past = arena_array(&a, Past, z->n + z->n_streams);
     l.blocked = arena_array(&a, Slot, plan->keepouts.n + z->n);
     bool good = false;
     WaveVec waves = {0};
-    uint32_t n = find_waves(z, &l, order, below, &waves);
+    find_waves(z, &l, order, below, &waves);
+    find_singles(z, &l, order, below, &waves);
+    uint32_t n = (uint32_t)waves.n;
+    if (n > 0)
+        qsort(waves.data, n, sizeof *waves.data, by_time);
     const Wave *list = waves.data;
     for (uint32_t i = 0; i < n && i < MOST_PLANS && !good; i++) {
         sizing_bare(plan);
+        z->narrow = NULL;
         set_form(z, &l, list[i], order);
         if (!feasible(z, &l, list[i].T, order))
             continue;
         z->rows = NULL;
+        z->common = 0;
         sizing_explain(z);
         apply(z, &l);
         Arrange *g = arrange_create(&a, plan);
@@ -494,8 +520,12 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
         good = place_refine(cx, g, good ? cost : UINT64_MAX, limit) || good;
     }
     z->rows = NULL;
-    if (!good)
+    z->common = 0;
+    if (!good) {
         sizing_bare(plan);
+        z->narrow = NULL;
+        z->once = false;
+    }
     arena_free(&a);
     return good;
 }
