@@ -18,34 +18,13 @@
 
 enum { ROUNDS = 6 };
 
-static uint32_t differences(const uint32_t *a, const uint32_t *b)
-{
-    uint32_t n = 0;
-    for (unsigned i = 0; i < PACK_SIGNATURE; i++)
-        n += a[i] != b[i];
-    return n;
-}
-
-typedef struct Slot {
-    uint64_t key;
-    uint32_t stamp, option;
-    double cost;
-} Slot;
-
 typedef struct Chooser {
     const Search *s;
     const Options *options; /* by kernel */
     uint32_t *at;           /* place in the order, by kernel */
     uint32_t *chosen;
-    Slot *table;
-    uint32_t mask, stamp;
+    Agreements met;
 } Chooser;
-
-/* What an edge sees of the kernel at one of its ends. */
-static const uint32_t *signature_at(const PackEdge *e, uint32_t kernel, const PackFamily *f)
-{
-    return e->from == kernel || e->to_out ? f->out : f->in;
-}
 
 /* Adapters at edges of a kernel with the option `c`: only those to `other`, or (-1) only those
  * to kernels that are no neighbours in the order. */
@@ -60,56 +39,78 @@ static double adapters(const Chooser *q, uint32_t kernel, const Option *c, int32
         bool beside = q->at[end] + 1 == q->at[kernel] || q->at[kernel] + 1 == q->at[end];
         if (other >= 0 ? end != (uint32_t)other : beside)
             continue;
-        const PackFamily *f =
-            other >= 0 ? of_other->family : q->options[end].list[q->chosen[end]].family;
-        n += differences(signature_at(e, kernel, c->family), signature_at(e, end, f));
+        const Option *o = other >= 0 ? of_other : &q->options[end].list[q->chosen[end]];
+        n += key_difference(signature_at(e, kernel, &c->leaf), signature_at(e, end, &o->leaf));
     }
     return p->adapter * n;
 }
 
-/* Adapters at an edge are the components that differ. So the least cost of an option behind
- * those before is the least over subsets of the components: the least cost of those that agree
- * in the subset, and an adapter for every component that is not in it. */
-static Slot *slot_of(Chooser *q, uint64_t signature, unsigned subset)
+void agreements_create(Agreements *t, Arena *a, double adapter, uint32_t most)
+{
+    *t = (Agreements){.adapter = adapter, .mask = 1};
+    while (t->mask < most << (PACK_SIGNATURE + 2)) /* of both sides, at most half full */
+        t->mask = 2 * t->mask + 1;
+    t->slots = arena_array(a, AgreeSlot, (size_t)t->mask + 1);
+}
+
+AgreeSlot *agreements_slot(Agreements *t, uint64_t signature, unsigned subset)
 {
     uint64_t mask = 0;
     for (unsigned i = 0; i < PACK_SIGNATURE; i++)
         mask = mask << 20 | (subset >> i & 1 ? 0xfffff : 0);
     uint64_t key = (signature & mask) | (uint64_t)(subset + 1) << 60;
-    uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15) >> 32) & q->mask;
-    while (q->table[at].stamp == q->stamp && q->table[at].key != key)
-        at = (at + 1) & q->mask;
-    if (q->table[at].stamp != q->stamp)
-        q->table[at] = (Slot){.stamp = q->stamp, .key = key, .cost = 1e300};
-    return &q->table[at];
+    uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15) >> 32) & t->mask;
+    while (t->slots[at].stamp == t->stamp && t->slots[at].key != key)
+        at = (at + 1) & t->mask;
+    if (t->slots[at].stamp != t->stamp)
+        t->slots[at] =
+            (AgreeSlot){.stamp = t->stamp, .key = key, .option = UINT32_MAX, .cost = 1e300};
+    return &t->slots[at];
+}
+
+double agreements_price(const Agreements *t, unsigned subset)
+{
+    double price = 0;
+    for (unsigned b = 0; b < PACK_SIGNATURE; b++)
+        price += subset >> b & 1 ? 0 : t->adapter;
+    return price;
+}
+
+void agreements_offer(Agreements *t, uint64_t signature, double cost, uint32_t option)
+{
+    for (unsigned subset = 0; subset < AGREE_SUBSETS; subset++) {
+        AgreeSlot *slot = agreements_slot(t, signature, subset);
+        if (cost < slot->cost) {
+            slot->cost = cost;
+            slot->option = option;
+        }
+    }
+}
+
+double agreements_least(Agreements *t, uint64_t signature, uint32_t *option)
+{
+    double best = 1e300;
+    for (unsigned subset = 0; subset < AGREE_SUBSETS; subset++) {
+        const AgreeSlot *slot = agreements_slot(t, signature, subset);
+        double cost = slot->cost + agreements_price(t, subset);
+        if (cost < best) {
+            best = cost;
+            *option = slot->option;
+        }
+    }
+    return best;
 }
 
 static void step_along(Chooser *q, const PackEdge *e, uint32_t k, uint32_t last)
 {
     const Options *to = &q->options[k], *from = &q->options[last];
-    q->stamp++;
+    q->met.stamp++;
     for (uint32_t j = 0; j < from->n; j++)
-        for (unsigned subset = 0; subset < 1u << PACK_SIGNATURE; subset++) {
-            Slot *slot =
-                slot_of(q, signature_key(signature_at(e, last, from->list[j].family)), subset);
-            if (from->list[j].cost < slot->cost) {
-                slot->cost = from->list[j].cost;
-                slot->option = j;
-            }
-        }
+        agreements_offer(&q->met, signature_at(e, last, &from->list[j].leaf), from->list[j].cost,
+                         j);
     for (uint32_t i = 0; i < to->n; i++) {
         Option *c = &to->list[i];
-        double best = 1e300;
-        for (unsigned subset = 0; subset < 1u << PACK_SIGNATURE; subset++) {
-            const Slot *slot = slot_of(q, signature_key(signature_at(e, k, c->family)), subset);
-            double cost = slot->cost;
-            for (unsigned b = 0; b < PACK_SIGNATURE; b++)
-                cost += subset >> b & 1 ? 0 : q->s->problem->adapter;
-            if (cost < best) {
-                best = cost;
-                c->before = slot->option;
-            }
-        }
+        double best = agreements_least(&q->met, signature_at(e, k, &c->leaf), &c->before);
         c->cost = best + c->price + adapters(q, k, c, -1, NULL);
     }
 }
@@ -181,10 +182,7 @@ void choose_families(const Search *s, const Options *options, uint32_t *chosen)
         q.at[s->order[o]] = o;
         most = options[o].n > most ? options[o].n : most;
     }
-    q.mask = 1;
-    while (q.mask < most << (PACK_SIGNATURE + 2)) /* of both sides, at most half full */
-        q.mask = 2 * q.mask + 1;
-    q.table = arena_array(&a, Slot, (size_t)q.mask + 1);
+    agreements_create(&q.met, &a, s->problem->adapter, most);
     for (unsigned round = 0; round < ROUNDS && choose_once(&q); round++)
         ;
     arena_free(&a);
@@ -192,21 +190,19 @@ void choose_families(const Search *s, const Options *options, uint32_t *chosen)
 
 /* ---- options ---- */
 
-static int compare_signatures(const Option *a, const Option *b)
+static bool same_signatures(const Leaf *a, const Leaf *b)
 {
-    int c = memcmp(a->family->in, b->family->in, sizeof a->family->in);
-    return c ? c : memcmp(a->family->out, b->family->out, sizeof a->family->out);
+    return a->in == b->in && a->out == b->out;
 }
 
 /* The cheaper way round of a family that fits, or false. */
 static bool option_of(const Search *s, uint32_t class_index, uint32_t f, const Slit *slit,
                       Option *result)
 {
-    const PackModel *model = s->problem->model;
     const PackFamily *family = &s->classes[class_index].families[f];
     PackShape shape;
     if (family->h > (slit->w > slit->h ? slit->w : slit->h) ||
-        !model->shape(model->self, class_index, f, slit->limit, &shape))
+        !class_shape(s, class_index, f, slit->limit, &shape))
         return false;
     bool upright = shape.w <= slit->w && shape.h <= slit->h;
     bool turned = shape.h <= slit->w && shape.w <= slit->h;
@@ -215,9 +211,8 @@ static bool option_of(const Search *s, uint32_t class_index, uint32_t f, const S
     double price[2] = {slit->price_w * shape.w + slit->price_h * shape.h,
                        slit->price_w * shape.h + slit->price_h * shape.w};
     bool turn = !upright || (turned && price[1] < price[0]);
-    *result = (Option){.leaf = leaf_of(&s->classes[class_index], f, turn, &shape),
-                       .family = family,
-                       .price = price[turn]};
+    *result =
+        (Option){.leaf = leaf_of(&s->classes[class_index], f, turn, &shape), .price = price[turn]};
     return true;
 }
 
@@ -233,7 +228,7 @@ void options_make(const Search *s, Arena *a, uint32_t class_index, const Slit *s
             continue;
         least = option.price < least ? option.price : least;
         Option *last = list.n ? &list.data[list.n - 1] : NULL;
-        if (!last || compare_signatures(last, &option))
+        if (!last || !same_signatures(&last->leaf, &option.leaf))
             vec_push(a, &list, option);
         else if (option.price < last->price)
             *last = option;
@@ -274,9 +269,8 @@ bool repair(const Search *s, State *t)
     slots_below(s, &a, t, t->root, root->w > p->w ? root->w : p->w, root->h > p->h ? root->h : p->h,
                 options);
     for (uint32_t k = 0; k < n; k++) {
-        const Class *c = &s->classes[p->class_of[k]];
-        Option is = {.family = &c->families[t->leaves[k].family]};
-        while (chosen[k] < options[k].n && compare_signatures(&options[k].list[chosen[k]], &is))
+        while (chosen[k] < options[k].n &&
+               !same_signatures(&options[k].list[chosen[k]].leaf, &t->leaves[k]))
             chosen[k]++;
         if (chosen[k] == options[k].n) { /* what is there fits, unless the model is unsteady */
             arena_free(&a);
@@ -287,9 +281,7 @@ bool repair(const Search *s, State *t)
     choose_families(s, options, chosen);
     for (uint32_t k = 0; k < n; k++) {
         const Leaf *l = &options[k].list[chosen[k]].leaf;
-        if (!compare_signatures(
-                &options[k].list[chosen[k]],
-                &(Option){.family = &s->classes[p->class_of[k]].families[t->leaves[k].family]}))
+        if (same_signatures(l, &t->leaves[k]))
             continue; /* as it was */
         now->leaves[k] = *l;
         now->nodes[k].w = l->turned ? l->h : l->w;

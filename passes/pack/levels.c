@@ -57,11 +57,13 @@ static void class_init(Arena *a, const Wanted *wanted, Class *c)
     Keyed *k = malloc((c->n ? c->n : 1) * sizeof *k);
     if (!k)
         abort();
+    uint32_t most = c->n + MAX_VARIANTS;
     c->lean = arena_array(a, uint32_t, c->n);
-    c->in = arena_array(a, uint64_t, c->n);
-    c->out = arena_array(a, uint64_t, c->n);
-    c->keys = arena_array(a, uint64_t, c->n);
-    c->by_key = arena_array(a, uint32_t, c->n);
+    c->base = arena_array(a, uint32_t, MAX_VARIANTS);
+    c->in = arena_array(a, uint64_t, most);
+    c->out = arena_array(a, uint64_t, most);
+    c->keys = arena_array(a, uint64_t, most);
+    c->by_key = arena_array(a, uint32_t, most);
     for (uint32_t i = 0; i < c->n; i++) {
         if (!c->families[i].spare)
             c->lean[c->n_lean++] = i;
@@ -77,6 +79,47 @@ static void class_init(Arena *a, const Wanted *wanted, Class *c)
         c->by_key[i] = k[i].family;
     }
     free(k);
+}
+
+bool class_shape(const Search *s, uint32_t class_index, uint32_t family, double limit,
+                 PackShape *result)
+{
+    const PackModel *m = s->problem->model;
+    const Class *c = &s->classes[class_index];
+    if (family < c->n)
+        return m->shape(m->self, class_index, family, limit, result);
+    const PackFamily *f = &c->families[family];
+    return m->variant(m->self, class_index, c->base[family - c->n], f->in[PACK_SIGNATURE - 1],
+                      f->out[PACK_SIGNATURE - 1], limit, result);
+}
+
+uint32_t class_variant(Search *s, uint32_t class_index, uint32_t family, uint32_t in, uint32_t out)
+{
+    Class *c = &s->classes[class_index];
+    PackFamily v = c->families[family];
+    if (v.in[PACK_SIGNATURE - 1] == in && v.out[PACK_SIGNATURE - 1] == out)
+        return family;
+    v.in[PACK_SIGNATURE - 1] = in;
+    v.out[PACK_SIGNATURE - 1] = out;
+    v.spare = true;
+    uint64_t key_in = signature_key(v.in), key_out = signature_key(v.out);
+    for (uint32_t i = c->n; i < c->n + c->n_variants; i++)
+        if (c->base[i - c->n] == family && c->in[i] == key_in && c->out[i] == key_out)
+            return i;
+    if (c->n_variants == MAX_VARIANTS)
+        return family;
+    uint32_t is = c->n + c->n_variants, at = c->n_keys++;
+    c->base[c->n_variants++] = family;
+    c->families[is] = v;
+    c->in[is] = key_in;
+    c->out[is] = key_out;
+    for (; at > 0 && c->keys[at - 1] > key_in; at--) {
+        c->keys[at] = c->keys[at - 1];
+        c->by_key[at] = c->by_key[at - 1];
+    }
+    c->keys[at] = key_in;
+    c->by_key[at] = is;
+    return is;
 }
 
 bool class_find(const Class *c, const uint32_t *in, uint32_t *family)
@@ -213,7 +256,11 @@ bool search_init(Search *s, const PackProblem *p, double least_time)
         wanted.bits[i] = arena_array(&scratch, uint64_t, COMPONENTS / 64);
     for (uint32_t c = 0; c < p->n_classes; c++) {
         Class *k = &s->classes[c];
-        k->n = p->model->families(p->model->self, c, &k->families);
+        const PackFamily *list;
+        k->n = p->model->families(p->model->self, c, &list);
+        k->families =
+            arena_alloc(a, (size_t)k->n + MAX_VARIANTS, sizeof *list, alignof(PackFamily));
+        memcpy(k->families, list, k->n * sizeof *list);
         for (uint32_t f = 0; f < k->n; f++)
             if (!k->families[f].spare) {
                 want(&wanted, k->families[f].in);
@@ -264,7 +311,6 @@ static void curve_offer(Curve *c, Leaf *at, int32_t side, int32_t along, int32_t
 static void curve_make(const Search *s, Arena *a, double limit, uint32_t class_index, Leaf *at,
                        Curve *c)
 {
-    const PackProblem *p = s->problem;
     const Class *class_of = &s->classes[class_index];
     size_t extents = (size_t)s->side + 1;
     int16_t *across = arena_array(a, int16_t, extents);
@@ -275,7 +321,7 @@ static void curve_make(const Search *s, Arena *a, double limit, uint32_t class_i
     for (uint32_t i = 0; i < class_of->n_lean; i++) {
         uint32_t family = class_of->lean[i];
         PackShape shape;
-        if (!p->model->shape(p->model->self, class_index, family, limit, &shape))
+        if (!class_shape(s, class_index, family, limit, &shape))
             continue;
         Leaf leaf = leaf_of(class_of, family, false, &shape);
         curve_offer(c, at, s->side, shape.h, shape.w, leaf);

@@ -41,6 +41,10 @@ typedef struct PackModel {
      * the memory is no shape. Narrower or equal, never wider, as the limit grows. */
     bool (*shape)(const void *self, uint32_t class_index, uint32_t family, double limit,
                   PackShape *result);
+    /* May be NULL. The same for a variant of a family: the last numbers of its signatures are
+     * `in` and `out`. Never smaller than the family's own shape; false if there is none. */
+    bool (*variant)(const void *self, uint32_t class_index, uint32_t family, uint32_t in,
+                    uint32_t out, double limit, PackShape *result);
 } PackModel;
 
 typedef struct PackRect {
@@ -75,8 +79,9 @@ typedef struct PackProblem {
 typedef struct PackPlace {
     int32_t x, y;
     uint32_t family;
-    PackShape shape; /* before turning */
-    bool turned;     /* by 90 degrees: takes shape.h x shape.w cores */
+    uint32_t in, out; /* last numbers of the signatures: the family's own, or a variant's */
+    PackShape shape;  /* before turning */
+    bool turned;      /* by 90 degrees: takes shape.h x shape.w cores */
 } PackPlace;
 
 typedef struct PackProgress {

@@ -200,10 +200,14 @@ void polish(const Search *s, const State *t, PackPlace *places, double *wire)
         const Leaf *l = &t->leaves[k];
         places[k].x = q.at[0][k];
         places[k].y = q.at[1][k];
-        places[k].family = l->family;
+        const Class *c = &s->classes[p->class_of[k]];
+        const PackFamily *f = &c->families[l->family];
+        places[k].family = l->family < c->n ? l->family : c->base[l->family - c->n];
+        places[k].in = f->in[PACK_SIGNATURE - 1];
+        places[k].out = f->out[PACK_SIGNATURE - 1];
         places[k].turned = l->turned;
         PackShape shape;
-        if (p->model->shape(p->model->self, p->class_of[k], l->family, l->time, &shape))
+        if (class_shape(s, p->class_of[k], l->family, l->time, &shape))
             places[k].shape = shape;
     }
     arena_free(&arena);

@@ -290,7 +290,7 @@ static bool size_uniform(const Search *s, Uniform *u, double limit)
     u->time = u->wire = 0;
     for (uint32_t c = 0; c < p->n_classes; c++) {
         PackShape shape;
-        if (!p->model->shape(p->model->self, c, u->family[c], limit, &shape))
+        if (!class_shape(s, c, u->family[c], limit, &shape))
             return false;
         bool turned = shape.h > p->h || (shape.h < shape.w && shape.w <= p->h);
         if ((turned ? shape.w : shape.h) > p->h)

@@ -14,8 +14,10 @@
 #include "passes/pack/pack.h"
 
 typedef struct Class {
-    const PackFamily *families;
-    uint32_t n;
+    PackFamily *families; /* the model's, then variants of some of them */
+    uint32_t n;           /* of the model's */
+    uint32_t n_variants;
+    uint32_t *base; /* of a variant: the family */
     uint32_t *lean; /* families that are not spare */
     uint32_t n_lean;
     uint64_t *in, *out; /* signatures of the families */
@@ -45,7 +47,7 @@ typedef struct Level {
     Curve *curves; /* by class; NULL, or with no `across`, until asked for */
 } Level;
 
-enum { LEVEL_COUNT = 2600, EXTENT_NONE = 16000 };
+enum { LEVEL_COUNT = 2600, EXTENT_NONE = 16000, MAX_VARIANTS = 1000 };
 
 /* An edge between a kernel and a terminal. */
 typedef struct Tie {
@@ -125,6 +127,12 @@ const Curve *search_curve(Search *s, uint32_t level, uint32_t class_index);
 uint32_t search_level(const Search *s, double limit); /* the last level at or below it */
 /* The same for any limit. */
 Curve *curves_make(const Search *s, Arena *a, double limit);
+/* Of a family or a variant. */
+bool class_shape(const Search *s, uint32_t class_index, uint32_t family, double limit,
+                 PackShape *result);
+/* The number of a variant, which is kept if it is new; the family itself if there is no room.
+ * Not while tasks run. */
+uint32_t class_variant(Search *s, uint32_t class_index, uint32_t family, uint32_t in, uint32_t out);
 Leaf leaf_of(const Class *c, uint32_t family, bool turned, const PackShape *shape);
 
 /* Components in which two signatures differ. */
@@ -203,7 +211,6 @@ void anneal_run(Search *s, Anneal *a);
 /* choose.c */
 typedef struct Option {
     Leaf leaf;
-    const PackFamily *family;
     double price;
     double cost;     /* up to here in the order, if this one is taken */
     uint32_t before; /* the best option of the kernel before */
@@ -226,6 +233,51 @@ void options_make(const Search *s, Arena *a, uint32_t class_index, const Slit *s
 void choose_families(const Search *s, const Options *options, uint32_t *chosen);
 /* Other families in the same slots, for fewer adapters. True if it got better. */
 bool repair(const Search *s, State *t);
+
+/* What an edge sees of the kernel at one of its ends. */
+static inline uint64_t signature_at(const PackEdge *e, uint32_t kernel, const Leaf *leaf)
+{
+    return e->from == kernel || e->to_out ? leaf->out : leaf->in;
+}
+
+/* Adapters at an edge are the components that differ. So the least cost of an option behind
+ * those before is the least over subsets of the components: the least cost of those that agree
+ * in the subset, and an adapter for every component that is not in it. */
+enum { AGREE_SUBSETS = 1 << PACK_SIGNATURE };
+typedef struct AgreeSlot { /* those before with some components of a signature */
+    uint64_t key;
+    uint32_t stamp, option; /* the cheapest of them */
+    double cost;
+} AgreeSlot;
+typedef struct Agreements {
+    AgreeSlot *slots;
+    uint32_t mask, stamp; /* one more: it is empty */
+    double adapter;
+} Agreements;
+void agreements_create(Agreements *t, Arena *a, double adapter, uint32_t most); /* options */
+AgreeSlot *agreements_slot(Agreements *t, uint64_t signature, unsigned subset);
+double agreements_price(const Agreements *t, unsigned subset); /* of the rest */
+void agreements_offer(Agreements *t, uint64_t signature, double cost, uint32_t option);
+double agreements_least(Agreements *t, uint64_t signature, uint32_t *option);
+
+/* exact.c */
+typedef struct ExactStrip {
+    uint32_t end; /* of its kernels in the order */
+    int32_t room; /* for the sum of their thicknesses */
+    bool stacked; /* thickness is height, else width */
+} ExactStrip;
+typedef struct Exact {
+    const uint32_t *order;
+    const ExactStrip *strips;
+    uint32_t n_strips;
+    const double *price_of; /* of one more in thickness, by kernel */
+    double limit;           /* time */
+    const Options *options; /* by kernel; prices are not looked at */
+    Leaf *leaves;           /* by place in the order: now, and the result */
+} Exact;
+/* Families along strips at the least cost of thickness and adapters. False if nothing was found
+ * that fits. */
+bool exact_choose(Search *s, const Exact *e);
 
 /* polish.c: shifts kernels and subtrees where they are free to, for shorter wire. */
 void polish(const Search *s, const State *t, PackPlace *places, double *wire);

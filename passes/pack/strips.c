@@ -9,12 +9,15 @@
  * stack of the last ones beside the row adds far less wire than a second row of all.
  *
  * For a ladder of time limits and both orders the cut with the least thickness is built, every
- * strip on either side and in either direction. O(n^2 + side * n) a limit. */
+ * strip on either side and in either direction; where adapters cost, families are chosen for
+ * few of them, and exactly so (exact.c) for the best cuts of all. O(n^2 + side * n) a limit. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "ir/support/vec.h"
 #include "passes/pack/search.h"
+
+#define FOR_CUTS 0.7 /* part of the budget; the rest is for exact.c */
 
 enum {
     MAX_STRIPS = 3,
@@ -22,7 +25,8 @@ enum {
     MAX_ROUNDS = 8,
     MAX_POPULAR = 200,
     MAX_CHEAPEST = 8,
-    MAX_ADAPTED = 2
+    MAX_ADAPTED = 2,
+    MAX_EXACT = 6
 };
 
 typedef struct Cut {
@@ -39,6 +43,7 @@ typedef struct Tried {
     Cut cut;
     uint32_t level;
     bool stacked, backwards;
+    double cost; /* the least */
 } Tried;
 
 typedef struct Kind { /* of a start */
@@ -65,7 +70,8 @@ typedef struct Strips {
     unsigned n_kept;
     bool backwards; /* the order is reversed */
     VEC(Tried) tried;
-    double lowest;
+    double lowest; /* cost that fits */
+    double least;  /* cost of the builds since this was reset */
     Meter meter;
 } Strips;
 
@@ -181,6 +187,7 @@ static double build(Strips *q, const Leaf *leaves, uint32_t level, const Cut *c,
     t->limit = q->s->limits[level];
     tree_size_all(t);
     tree_measure(q->s, t);
+    q->least = t->cost < q->least ? t->cost : q->least;
     keep(q, strips, stacked);
     return p->time * t->time + p->wire * t->wire;
 }
@@ -232,7 +239,7 @@ static void keep_popular(const Strips *q, Arena *a, Options *of_class)
         for (uint32_t i = 0; i < of_class[c].n; i++) {
             const Option *o = &of_class[c].list[i];
             double share = 1 - (o->price - of_class[c].least) / (p->adapter * PACK_SIGNATURE);
-            list[n++] = (Popular){signature_key(o->family->in), q->count[c] * share};
+            list[n++] = (Popular){o->leaf.in, q->count[c] * share};
         }
     qsort(list, n, sizeof *list, compare_keys);
     for (size_t i = 0; i < n; i++)
@@ -248,7 +255,7 @@ static void keep_popular(const Strips *q, Arena *a, Options *of_class)
         Options *o = &of_class[c];
         uint32_t left = 0, cheapest = 0;
         for (uint32_t i = 0; i < o->n; i++) {
-            Popular key = {signature_key(o->list[i].family->in), 0};
+            Popular key = {o->list[i].leaf.in, 0};
             if (bsearch(&key, list, kept, sizeof *list, compare_keys) ||
                 (o->list[i].price <= of_class[c].least && cheapest++ < MAX_CHEAPEST))
                 o->list[left++] = o->list[i];
@@ -271,7 +278,6 @@ static Options *strip_options(Strips *q, Arena *a, uint32_t level, int32_t lengt
         q->meter.steps += 40.0 * q->s->classes[c].n;
         options_make(q->s, a, c, &slit, p->adapter * PACK_SIGNATURE, &result[c]);
     }
-    keep_popular(q, a, result);
     return result;
 }
 
@@ -295,28 +301,34 @@ static int32_t option_thickness(const Option *o, bool stack)
     return o->leaf.turned != stack ? o->leaf.h : o->leaf.w;
 }
 
+/* Room for the thickness of strip i. */
+static int32_t room_of(const Strips *q, const Cut *c, bool stacked, unsigned i)
+{
+    const PackProblem *p = q->s->problem;
+    if (i == 0)
+        return c->strips > 1 ? c->room : stacked ? p->h : p->w;
+    return i == 1 ? c->length[0] - (c->strips > 2 ? c->length[2] : 0) : c->length[1];
+}
+
 /* Families by their thickness and adapters, at a price of thickness that rises in a strip until
- * that is thin enough. */
-static void adapt(Strips *q, uint32_t level, const Cut *c, bool stacked)
+ * that is thin enough; false if it never is. */
+static bool adapt(Strips *q, uint32_t level, const Cut *c, bool stacked)
 {
     unsigned strips = c->strips;
     Arena *a = &q->scratch;
     ArenaMark mark = arena_mark(a);
-    int32_t room[MAX_STRIPS];
-    room[0] = strips > 1 ? c->room : stacked ? q->s->problem->h : q->s->problem->w;
-    room[1] = c->length[0] - (strips > 2 ? c->length[2] : 0);
-    room[2] = c->length[1];
     for (unsigned i = 0; i < strips; i++) {
         uint32_t begin = i ? c->end[i - 1] : 0;
-        give_options(q, a, strip_options(q, a, level, c->length[i], is_stack(stacked, i)), begin,
-                     c->end[i]);
+        Options *of_class = strip_options(q, a, level, c->length[i], is_stack(stacked, i));
+        keep_popular(q, a, of_class);
+        give_options(q, a, of_class, begin, c->end[i]);
     }
     for (uint32_t o = 0; o < q->n; o++) {
         uint32_t k = q->order[o];
         q->chosen[k] = 0;
         if (q->options[k].n == 0) {
             arena_rewind(a, mark);
-            return;
+            return false;
         }
         for (uint32_t i = 1; i < q->options[k].n; i++)
             if (q->options[k].list[i].price < q->options[k].list[q->chosen[k]].price)
@@ -336,7 +348,7 @@ static void adapt(Strips *q, uint32_t level, const Cut *c, bool stacked)
                 q->leaves[o] = is->leaf;
                 sum += option_thickness(is, is_stack(stacked, i));
             }
-            if (sum <= room[i])
+            if (sum <= room_of(q, c, stacked, i))
                 continue;
             fits = false;
             for (uint32_t o = begin; o < c->end[i]; o++)
@@ -347,6 +359,7 @@ static void adapt(Strips *q, uint32_t level, const Cut *c, bool stacked)
     if (fits)
         build_all(q, q->leaves, level, c, stacked);
     arena_rewind(a, mark);
+    return fits;
 }
 
 static bool has_tried(Strips *q, uint32_t level, const Cut *c, bool stacked)
@@ -358,7 +371,7 @@ static bool has_tried(Strips *q, uint32_t level, const Cut *c, bool stacked)
             t->cut.room == c->room && t->cut.end[0] == c->end[0] && t->cut.end[1] == c->end[1])
             return true;
     }
-    Tried is = {*c, level, stacked, q->backwards};
+    Tried is = {*c, level, stacked, q->backwards, 1e300};
     vec_push(&q->arena, &q->tried, is);
     return false;
 }
@@ -380,8 +393,54 @@ static void adapt_cut(Strips *q, uint32_t level, const Cut *cut, bool stacked)
         if (strips > 1 &&
             (c.length[1] < 1 || thickness(q, c.end[0], c.end[1], c.length[1]) > c.length[0]))
             break;
+        q->least = 1e300;
         adapt(q, level, &c, stacked);
+        Tried *t = &q->tried.data[q->tried.n - 1];
+        if (q->least < t->cost) {
+            t->cost = q->least;
+            t->cut = c;
+        }
     }
+}
+
+static int compare_tried(const void *a, const void *b)
+{
+    const Tried *x = a, *y = b;
+    if (x->cost != y->cost)
+        return x->cost < y->cost ? -1 : 1;
+    if (x->level != y->level)
+        return x->level < y->level ? -1 : 1;
+    return (x->cut.end[0] > y->cut.end[0]) - (x->cut.end[0] < y->cut.end[0]);
+}
+
+/* From where adapt() ends: edges between kernels that are no neighbours see those families. */
+static void exactly(Strips *q, const Tried *t)
+{
+    Arena *a = &q->scratch;
+    const Cut *c = &t->cut;
+    if (!adapt(q, t->level, c, t->stacked))
+        return;
+    ArenaMark mark = arena_mark(a);
+    ExactStrip strips[MAX_STRIPS];
+    for (unsigned i = 0; i < c->strips; i++) {
+        bool stack = is_stack(t->stacked, i);
+        strips[i] = (ExactStrip){c->end[i], room_of(q, c, t->stacked, i), stack};
+        Options *of_class = strip_options(q, a, t->level, c->length[i], stack);
+        for (uint32_t o = i ? c->end[i - 1] : 0; o < c->end[i]; o++) {
+            Options *of = &q->options[q->order[o]];
+            *of = of_class[q->s->problem->class_of[q->order[o]]];
+        }
+    }
+    Exact e = {.order = q->order,
+               .strips = strips,
+               .n_strips = c->strips,
+               .price_of = q->price_of,
+               .limit = q->s->limits[t->level],
+               .options = q->options,
+               .leaves = q->leaves};
+    if (exact_choose(q->s, &e))
+        build_all(q, q->leaves, t->level, c, t->stacked);
+    arena_rewind(a, mark);
 }
 
 static int compare_cuts(const void *a, const void *b)
@@ -454,7 +513,8 @@ uint32_t strips_start(Search *s, Arena *a, State **starts, const Budget *b)
 {
     const PackProblem *p = s->problem;
     size_t longer = (size_t)(p->w > p->h ? p->w : p->h);
-    Strips q = {.s = s, .n = s->n, .lowest = 1e300, .meter = meter_start(b)};
+    Budget most = {b->steps * FOR_CUTS, b->seconds * FOR_CUTS};
+    Strips q = {.s = s, .n = s->n, .lowest = 1e300, .meter = meter_start(&most)};
     if (s->n > MAX_KERNELS)
         return 0;
     q.prefix = arena_array(&q.arena, int32_t, (longer + 1) * (s->n + 1));
@@ -484,6 +544,21 @@ uint32_t strips_start(Search *s, Arena *a, State **starts, const Budget *b)
                 q.backwards = !q.backwards;
             }
         }
+    if (q.tried.n)
+        qsort(q.tried.data, q.tried.n, sizeof *q.tried.data, compare_tried);
+    q.meter.budget = *b;
+    for (size_t i = 0, done = 0; i < q.tried.n && done < MAX_EXACT; i++) {
+        if (meter_spent(&q.meter))
+            break;
+        if (i > 0 && q.tried.data[i].cost == q.tried.data[i - 1].cost)
+            continue; /* the same at another limit */
+        done++;
+        if (q.tried.data[i].backwards != q.backwards) {
+            reverse(q.order, s->n);
+            q.backwards = !q.backwards;
+        }
+        exactly(&q, &q.tried.data[i]);
+    }
     uint32_t n_starts = 0;
     for (unsigned i = 0; i < q.n_kept; i++)
         starts[n_starts++] = q.kept[i];

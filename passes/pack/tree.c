@@ -34,8 +34,8 @@ bool leaf_set(const Search *s, State *t, uint32_t kernel, uint32_t family, bool 
 {
     const PackProblem *p = s->problem;
     PackShape shape;
-    if (!p->model->shape(p->model->self, p->class_of[kernel], family, t->limit, &shape) ||
-        shape.w > s->side || shape.h > s->side)
+    if (!class_shape(s, p->class_of[kernel], family, t->limit, &shape) || shape.w > s->side ||
+        shape.h > s->side)
         return false;
     t->leaves[kernel] = leaf_of(&s->classes[p->class_of[kernel]], family, turned, &shape);
     t->nodes[kernel].w = turned ? shape.h : shape.w;

@@ -114,7 +114,7 @@ static void open_case(Case *c, uint64_t seed, uint32_t n, uint32_t side, uint32_
     p->time = 1;
     p->wire = below(c, 3) * 0.01;
     p->adapter = below(c, 2) * 0.1;
-    c->model = (PackModel){c->lists, list_families, list_shape};
+    c->model = (PackModel){c->lists, list_families, list_shape, NULL};
     p->model = &c->model;
 }
 
@@ -302,7 +302,7 @@ static void test_sizes(void)
 static void test_terminals(void)
 {
     List l = {.families = {{.h = 2}}, .time = {1}, .w = {2}, .n = 1};
-    PackModel model = {&l, list_families, list_shape};
+    PackModel model = {&l, list_families, list_shape, NULL};
     uint32_t classes[2] = {0};
     PackTerminal terminals[3] = {{9, 5, false, false}, {3, -1, false, true}, {0, 9, true, false}};
     PackEdge edges[3] = {{0, 2, false, 1}, {3, 1, false, 2}, {1, 4, true, 1}};

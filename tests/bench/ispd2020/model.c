@@ -174,29 +174,64 @@ static uint32_t families(const void *self, uint32_t class_index, const PackFamil
     return t->n_families;
 }
 
+/* The shape of parts side by side. */
+static bool shape_of(const ContestClass *t, const Part *const *parts, int32_t h, double limit,
+                     PackShape *result)
+{
+    uint32_t columns = 0;
+    double time = 0, memory = 0;
+    for (uint32_t i = 0; i < t->n_convs; i++) {
+        uint32_t k = least_k(parts[i], t->convs[i].K, limit);
+        if (k == 0)
+            return false;
+        columns += 3 * k;
+        double v = parts[i]->unit * (double)ceil_div(t->convs[i].K, k);
+        if (v > time)
+            time = v;
+        if (parts[i]->memory / k > memory)
+            memory = parts[i]->memory / k;
+    }
+    *result = (PackShape){.w = (int32_t)columns, .h = h, .time = time, .memory = (uint64_t)memory};
+    return columns < 1u << 24;
+}
+
 static bool shape(const void *self, uint32_t class_index, uint32_t family, double limit,
                   PackShape *result)
 {
     const ContestClass *t = &((const ContestModel *)self)->classes[class_index];
-    const Part *parts = &t->parts[(size_t)family * t->n_convs];
-    uint32_t columns = 0;
-    double time = 0, memory = 0;
+    const Part *parts[MAX_CONVS];
+    for (uint32_t i = 0; i < t->n_convs; i++)
+        parts[i] = &t->parts[(size_t)family * t->n_convs + i];
+    return shape_of(t, parts, t->families[family].h, limit, result);
+}
+
+/* Of the convolutions of a block the first reads with the c of `in`, those that write the
+ * result do it with that of `out`; one of the two is the family's, which the height is of. The
+ * families with the smaller c's stand before it. */
+static bool variant_parts(const ContestClass *t, uint32_t family, uint32_t in, uint32_t out,
+                          const Part **parts)
+{
+    uint32_t c = t->families[family].in[2];
+    if (t->n_convs == 1 || in < 1 || out < 1 || in > c || out > c || (in < c && out < c))
+        return false;
     for (uint32_t i = 0; i < t->n_convs; i++) {
-        uint32_t k = least_k(&parts[i], t->convs[i].K, limit);
-        if (k == 0)
-            return false;
-        columns += 3 * k;
-        double v = parts[i].unit * (double)ceil_div(t->convs[i].K, k);
-        if (v > time)
-            time = v;
-        if (parts[i].memory / k > memory)
-            memory = parts[i].memory / k;
+        uint32_t back = c - (i == 0 ? in : i == 1 ? c : out);
+        if (back > family || t->families[family - back].in[2] != c - back ||
+            t->families[family - back].in[1] != t->families[family].in[1] ||
+            t->families[family - back].in[0] != t->families[family].in[0])
+            return false; /* the memory is too small for that */
+        parts[i] = &t->parts[(size_t)(family - back) * t->n_convs + i];
     }
-    *result = (PackShape){.w = (int32_t)columns,
-                          .h = t->families[family].h,
-                          .time = time,
-                          .memory = (uint64_t)memory};
-    return columns < 1u << 24;
+    return true;
+}
+
+static bool variant(const void *self, uint32_t class_index, uint32_t family, uint32_t in,
+                    uint32_t out, double limit, PackShape *result)
+{
+    const ContestClass *t = &((const ContestModel *)self)->classes[class_index];
+    const Part *parts[MAX_CONVS];
+    return variant_parts(t, family, in, out, parts) &&
+           shape_of(t, parts, t->families[family].h, limit, result);
 }
 
 static bool same_formal(const KgraphNode *a, const KgraphNode *b)
@@ -242,7 +277,7 @@ ContestModel *contest_model(Arena *a, const Kgraph *g, PackModel *model, PackPro
         if (from != UINT32_MAX && to != UINT32_MAX)
             edges[n_edges++] = (PackEdge){.from = from, .to = to, .weight = 1};
     }
-    *model = (PackModel){m, families, shape};
+    *model = (PackModel){m, families, shape, variant};
     *problem = (PackProblem){.model = model,
                              .w = (int32_t)g->width,
                              .h = (int32_t)g->height,
@@ -273,13 +308,15 @@ void contest_write(Text *t, const Kgraph *g, const ContestModel *m, const PackPr
         else
             text_printf(t, "%s( %u %u %u", v->type == KGRAPH_DBLOCK ? "dblock" : "cblock", v->H,
                         v->W, v->C);
+        const Part *parts[MAX_CONVS];
+        for (uint32_t j = 0; j < c->n_convs; j++)
+            parts[j] = &c->parts[(size_t)at->family * c->n_convs + j];
+        variant_parts(c, at->family, at->in, at->out, parts);
         text_printf(t, " %u %u", f->in[0], f->in[1]);
         for (uint32_t j = 0; j < c->n_convs; j++)
-            text_printf(t, " %u", f->in[2]);
+            text_printf(t, " %u", j == 0 ? at->in : j == 1 ? f->in[2] : at->out);
         for (uint32_t j = 0; j < c->n_convs; j++)
-            text_printf(t, " %u",
-                        least_k(&c->parts[(size_t)at->family * c->n_convs + j], c->convs[j].K,
-                                at->shape.time));
+            text_printf(t, " %u", least_k(parts[j], c->convs[j].K, at->shape.time));
         text_printf(t, " )\n%s : place(%d %d %s)\n", v->name, at->x, at->y,
                     at->turned ? "R90" : "R0");
     }
