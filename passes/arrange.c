@@ -42,8 +42,10 @@ Arrange *arrange_create(Arena *a, Plan *plan)
     g->lines = arena_array(a, KernelLines, g->n);
     g->room = arena_array(a, uint32_t, plan->streams.n);
     g->tests = arena_array(a, uint32_t, plan->streams.n);
-    for (size_t i = 0; i < plan->streams.n; i++)
-        g->room[i] = plan->streams.data[i]->protocol.lanes;
+    for (size_t i = 0; i < plan->streams.n; i++) {
+        const Stream *s = plan->streams.data[i];
+        g->room[i] = s->protocol.lanes * (arrange_forks(plan, s) ? 2 : 1);
+    }
     g->out = arena_array(a, IdVec, g->n);
     find_sources(g);
     if (plan->programs_given)

@@ -6,12 +6,19 @@
  * or shifted, one turn, a U), possible if its tracks have room between the edges; else the
  * bundle has to go around, which takes room for all its lanes in front of both edges. What
  * other kernels stand in between does not matter: lanes pass over them. Hops and turns are
- * weighted by lanes; what has no way at all costs ARRANGE_BAD. O(1) a stream. */
+ * weighted by lanes; what has no way at all costs ARRANGE_BAD. O(1) a stream.
+ *
+ * Streams of a finished image that form a tree with forks (route_trunks.c) have to form one again:
+ * their lanes lead around consumers, which want free cores on all sides. */
 #include <stdlib.h>
 
 #include "passes/arrange.h"
 
-enum { LANE_WEIGHT = 4 }; /* so that narrow streams, too, are kept short */
+enum {
+    LANE_WEIGHT = 4,  /* so that narrow streams, too, are kept short */
+    TURNS_BACK = 256, /* of a tree that forks */
+    HEMMED_IN = 64,   /* of one, a core */
+};
 
 /* ---- edges ---- */
 
@@ -67,6 +74,17 @@ unsigned arrange_source_end(const Arrange *g, const Stream *s)
 {
     bool passed = g->plan->programs_given && s->trunk && !s->forks;
     return passed ? LINE_BEYOND + s->trunk->to_input : LINE_RESULT;
+}
+
+bool arrange_forks(const Plan *plan, const Stream *s)
+{
+    if (!plan->programs_given || s->from == PLAN_HOST)
+        return false;
+    const Kernel *from = plan->kernels.data[s->from];
+    for (uint32_t i = 0; i < from->n_out; i++)
+        if (plan->streams.data[from->out[i]]->forks)
+            return true;
+    return false;
 }
 
 int32_t arrange_front(const Plan *plan, const Kernel *k, const EdgeLine *e, Side front)
@@ -312,12 +330,38 @@ static uint64_t host_estimate(const Plan *plan, const EdgeLine *e, const Kernel 
     return best < SIZE_NEVER ? best : ARRANGE_BAD;
 }
 
+/* Cores between two kernels. */
+static int32_t gap(Box a, Box b)
+{
+    return most(most(a.x0 - b.x1, b.x0 - a.x1), most(a.y0 - b.y1, b.y0 - a.y1)) - 1;
+}
+
+/* Cores that are missing around the consumer of a tree that forks, up to the border and to the
+ * other kernels of the tree, for all lanes to lead around it. */
+static uint64_t hemmed_in(const Arrange *g, const Stream *s)
+{
+    const Machine *m = g->plan->machine;
+    const Kernel *from = g->plan->kernels.data[s->from];
+    Box b = plan_box(g->plan->kernels.data[s->to]);
+    int32_t n = (int32_t)s->protocol.lanes;
+    int32_t missing =
+        most(0, n - b.x0) + most(0, n - b.y0) + most(0, n - ((int32_t)m->width - 1 - b.x1)) +
+        most(0, n - ((int32_t)m->height - 1 - b.y1)) + most(0, n - gap(b, plan_box(from)));
+    for (uint32_t i = 0; i < from->n_out; i++) {
+        int32_t other = g->plan->streams.data[from->out[i]]->to;
+        if (other != PLAN_HOST && other != s->to && g->placed[other])
+            missing += most(0, n - gap(b, plan_box(g->plan->kernels.data[other])));
+    }
+    return (uint64_t)missing;
+}
+
 uint64_t stream_estimate(Arrange *g, const Stream *s)
 {
     int32_t source = arrange_source(g, s);
     unsigned end = arrange_source_end(g, s);
     const Kernel *from = source == PLAN_HOST ? NULL : g->plan->kernels.data[source];
     const Kernel *to = s->to == PLAN_HOST ? NULL : g->plan->kernels.data[s->to];
+    bool forks = arrange_forks(g->plan, s);
     uint32_t room = g->room[s->id];
     uint64_t cost;
     if (from && to) {
@@ -326,11 +370,16 @@ uint64_t stream_estimate(Arrange *g, const Stream *s)
         cost = direct(&v);
         if (cost >= SIZE_NEVER)
             cost = around(&v);
+        /* Lanes that turn back shut in the inner ones. */
+        if (v.turn == 2 && forks)
+            cost += TURNS_BACK;
     } else if (to) {
         cost = host_estimate(g->plan, arrange_line(g, to, s->to_input), to, true, room);
     } else {
         cost = host_estimate(g->plan, arrange_line(g, from, end), from, false, room);
     }
+    if (to && forks)
+        cost += HEMMED_IN * hemmed_in(g, s);
     uint64_t bad = cost >= ARRANGE_BAD ? ARRANGE_BAD : 0;
     return bad * 64 + (cost - bad) * (s->protocol.lanes + LANE_WEIGHT);
 }

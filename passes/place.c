@@ -144,10 +144,12 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
     bool good = false;
     *kept = 0;
     unsigned tries = n > MANY ? 2 : TRIES; /* of many kernels some always stand badly */
+    /* Of a finished image once more, with room for the trunks of what was in trouble, too. */
+    unsigned all = plan->programs_given && ring == RINGS ? 2 * tries : tries;
     Arrange *g = NULL;
-    for (unsigned t = 0; t < tries && !good; t++) {
+    for (unsigned t = 0; t < all && !good; t++) {
         g = arrange_create(&a, plan);
-        if (room) {
+        if (room && t != tries) {
             g->room = room;
             g->tests = tests;
         }
@@ -171,10 +173,13 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
         for (uint32_t i = 0; !good && i < failure->route.n_troubles; i++) {
             const RouteTrouble *what = &failure->route.trouble[i];
             bool no_way = what->box.x1 < what->box.x0 && n <= TESTED;
-            if (!no_way || tests[what->stream])
-                room[what->stream] += 1 + room[what->stream] / 2;
-            if (no_way)
-                tests[what->stream] = TESTS;
+            const Stream *s = plan->streams.data[what->stream];
+            for (; s; s = t < tries ? NULL : s->trunk) {
+                if (!no_way || tests[s->id])
+                    room[s->id] += 1 + room[s->id] / 2;
+                if (no_way)
+                    tests[s->id] = TESTS;
+            }
         }
     }
     if (ring == RINGS)

@@ -364,8 +364,11 @@ bool kernels_move(Arena *a, Diag *d, const Image *image, const Plan *plan, Image
     }
     for (uint32_t i = 0; i < image->n_streams; i++) {
         result->streams[i] = image->streams[i];
-        if (i < plan->streams.n)
-            result->streams[i].color = plan->streams.data[i]->color;
+        if (i >= plan->streams.n)
+            continue;
+        const Stream *s = plan->streams.data[i];
+        result->streams[i].color = s->color;
+        result->streams[i].trunk = s->trunk ? s->trunk->id + 1 : 0; /* it may fork elsewhere now */
     }
     move_cores(e, image);
     move_routes(e, image);

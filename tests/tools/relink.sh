@@ -21,12 +21,26 @@ timing() { # IMAGE: cycles in all, a sample and of the first
     "$bin/wse-run" "$1" -e times -n 5 | head -n 2
 }
 
+outputs=scores
+results() { # IMAGE FILE ENGINE: what comes of x.npy, all outputs one after the other
+    options=
+    files=
+    for o in $outputs; do
+        options="$options -o $o=$o.npy"
+        files="$files $o.npy"
+    done
+    # shellcheck disable=SC2086
+    "$bin/wse-run" "$1" -e "$3" -i x.npy $options >/dev/null
+    # shellcheck disable=SC2086
+    cat $files >"$2"
+}
+
 relink() { # IMAGE NAME: by NAME.xml to NAME.wse, with the same results
     "$bin/wsec" --relink "$1" --defects="$2.xml" -o "$2.wse" >"$2.txt"
-    "$bin/wse-run" "$2.wse" -i x.npy -o "$2.npy" >/dev/null
-    "$bin/wse-run" "$2.wse" -e core -i x.npy -o core.npy >/dev/null
-    cmp y.npy "$2.npy"
-    cmp y.npy core.npy
+    results "$2.wse" values.out values
+    results "$2.wse" core.out core
+    cmp y.out values.out
+    cmp y.out core.out
     "$bin/wsec" --check-native "$2.wse" >/dev/null
     [ "$(timing "$2.wse")" != "$(timing "$1")" ] || fail "$2: times did not change"
     echo "$2: $(cat "$2.txt")"
@@ -35,7 +49,7 @@ relink() { # IMAGE NAME: by NAME.xml to NAME.wse, with the same results
 "$bin/kit" npy x.npy f32 7 3 28 28 1
 "$bin/wsec" "$root/examples/lenet.dsl" -m wse2-64x64 \
     -w "$root/examples/weights/lenet.safetensors" -o model.wse
-"$bin/wse-run" model.wse -i x.npy -o y.npy >/dev/null
+results model.wse y.out core
 
 # What the spares make up for moves nothing.
 "$bin/kit" defects 88 64 3 60 10 0 >spares.xml
@@ -81,6 +95,54 @@ hole edge.wse later
 relink edge.wse later
 "$bin/wsec" --relink edge.wse --defects=later.xml -o again.wse >/dev/null
 cmp later.wse again.wse
+
+# One stream to three kernels that stand apart, by routers that send it two ways. From where it
+# was moved to its ways are to be found again, and it moves on.
+cat >fork.dsl <<DSL
+model fork(image: f32[16]) -> (one: f32[10], two: f32[6], three: f32[8]) {
+    x = relu(linear(image, 2, name = "stem"))
+    one = linear(x, 10, name = "a")
+    two = linear(x, 6, name = "b")
+    three = linear(x, 8, name = "c")
+}
+DSL
+cat >fork.xml <<XML
+<constraints>
+  <pin kernel="a" x="30" y="4"/>
+  <pin kernel="b" x="30" y="56"/>
+  <pin kernel="c" x="4" y="30"/>
+  <pin kernel="stem" x="50" y="30"/>
+</constraints>
+XML
+outputs="one two three"
+"$bin/kit" npy x.npy f32 7 3 16
+"$bin/wsec" fork.dsl -m wse2-64x64 -w random:3 --constraints fork.xml -q -o fork.wse \
+    --dump-routing forks.xml
+[ "$(grep -c ' forks="' forks.xml)" = 2 ] || fail "fork: it does not"
+results fork.wse y.out core
+n=0
+for at in "28 0 8 8" "25 53 9 6" "0 28 9 5" "46 30 10 9" "20 19 21 6" "40 20 3 30"; do
+    set -- $at
+    n=$((n + 1))
+    echo "<defects><hole x=\"$1\" y=\"$2\" w=\"$3\" h=\"$4\"/></defects>" >"fork$n.xml"
+    relink fork.wse "fork$n"
+    "$bin/wsec" --relink "fork$n.wse" --defects="fork$n.xml" -o none.wse \
+        --dump-routing after.xml >/dev/null
+    grep -q ' forks="' after.xml || fail "fork$n: no forks in it"
+done
+echo '<defects><hole x="0" y="24" w="30" h="6"/></defects>' >on.xml
+relink fork6.wse on
+
+# Residual blocks: a branch goes on behind the consumer of its trunk. With this map a hole is in
+# front of where the first of the two would stand best.
+outputs=scores
+"$bin/kit" npy x.npy f32 7 3 784
+"$bin/wsec" "$root/examples/residual.dsl" -D blocks=2 -D width=48 --max-cores=900 -w random:3 \
+    -m wse2-64x64 -q -o blocks.wse --dump-routing blocks.xml
+[ "$(grep -c ' trunk="' blocks.xml)" = 2 ] || fail "blocks: no branches"
+results blocks.wse y.out core
+echo '<defects><hole x="47" y="37" w="5" h="6"/><hole x="1" y="10" w="8" h="6"/></defects>' >front.xml
+relink blocks.wse front
 
 # Nearly all is gone.
 echo '<defects><hole x="0" y="0" w="88" h="62"/></defects>' >gone.xml
