@@ -68,9 +68,16 @@ static double rooms(const Path *q)
     return sum;
 }
 
+static void count_pass(Path *q)
+{
+    for (uint32_t o = 0; o < q->n; o++)
+        q->e->meter->steps += 20.0 * AGREE_SUBSETS * q->stages[o].n;
+}
+
 /* Sets `ahead` and `before`; the last choice of the cheapest path. */
 static uint32_t pass_ahead(Path *q)
 {
+    count_pass(q);
     for (uint32_t o = 0; o < q->n; o++) {
         Stage *g = &q->stages[o];
         const Stage *last = o ? &q->stages[o - 1] : NULL;
@@ -106,6 +113,7 @@ static uint32_t pass_ahead(Path *q)
 
 static void pass_behind(Path *q)
 {
+    count_pass(q);
     for (uint32_t o = q->n; o-- > 0;) {
         Stage *g = &q->stages[o];
         const Stage *next = o + 1 < q->n ? &q->stages[o + 1] : NULL;
@@ -464,6 +472,7 @@ static void try_all_sums(Path *q)
             t.width = (size_t)q->e->strips[i].room + 1;
     for (uint32_t o = 0; o < q->n; o++) {
         const Stage *g = &q->stages[o];
+        q->e->meter->steps += 3.0 * AGREE_SUBSETS * (double)t.width * g->n;
         Cell **groups =
             o ? make_groups(q, &scratch, g - 1, g->edge, t.cells[o - 1], t.width) : NULL;
         t.cells[o] = arena_array(&q->arena, Cell *, g->n);

@@ -274,6 +274,7 @@ typedef struct Exact {
     double limit;           /* time */
     const Options *options; /* by kernel; prices are not looked at */
     Leaf *leaves;           /* by place in the order: now, and the result */
+    Meter *meter;           /* counts the work */
 } Exact;
 /* Families along strips at the least cost of thickness and adapters. False if nothing was found
  * that fits. */

@@ -437,7 +437,8 @@ static void exactly(Strips *q, const Tried *t)
                .price_of = q->price_of,
                .limit = q->s->limits[t->level],
                .options = q->options,
-               .leaves = q->leaves};
+               .leaves = q->leaves,
+               .meter = &q->meter};
     if (exact_choose(q->s, &e))
         build_all(q, q->leaves, t->level, c, t->stacked);
     arena_rewind(a, mark);

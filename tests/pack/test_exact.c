@@ -155,7 +155,8 @@ static double exact(const Case *q)
         options_make(&s, &a, k, &slit, 1e9, &options[k]);
         leaves[k] = options[k].list[0].leaf;
     }
-    Exact e = {order, q->strips, q->n_strips, q->price_of, 1, options, leaves};
+    Meter meter = {0};
+    Exact e = {order, q->strips, q->n_strips, q->price_of, 1, options, leaves, &meter};
     if (exact_choose(&s, &e)) {
         Pick p;
         for (uint32_t k = 0; k < q->p.n_kernels; k++) {
