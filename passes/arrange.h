@@ -75,7 +75,8 @@ bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint
 /* wave.c: fills the fabric with rows of kernels, for the least time of the slowest; leaves the
  * choice in the plan and the kernels on their regions, with ways found for all streams. */
 bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below);
-/* place.c: can all streams be routed; the ways are forgotten again. */
+/* place.c: can all streams be routed, in trees if the sizes count on that; the ways are forgotten
+ * again. */
 bool plan_routed(Plan *plan, uint64_t limit, RouteFailure *failure);
 
 #define ARRANGE_BAD ((uint64_t)1 << 32)

@@ -32,7 +32,9 @@ static uint64_t own_cost(const Sizing *z, const Choice *c, uint32_t shape, uint6
 {
     const Shape *s = &c->class_of->shapes.data[shape];
     if (sizing_cycles(z, c, shape) > T || (c->allowed && !c->allowed[shape]) ||
-        (z->common && c->joins && s->lanes_out != z->common))
+        (z->common && c->joins && s->lanes_out != z->common) ||
+        (z->rows && c->joins && z->rows[c->kernel->id].along &&
+         s->lanes_out != z->rows[c->kernel->id].along))
         return SIZE_NEVER;
     bool matrix = kernel_is_matrix(c->kernel->kind);
     if (z->rows && matrix && z->rows[c->kernel->id].price) {

@@ -34,8 +34,9 @@ bool plan_routed(Plan *plan, uint64_t limit, RouteFailure *failure)
     Arena a = {0};
     Router *r = NULL;
     bool good = plan_route(plan, &a, limit, &r);
-    if (!good)
-        *failure = r->failure;
+    *failure = r->failure;
+    if (good && plan->sizing && plan->sizing->once) /* where trees were counted on */
+        good = plan_routed_target(plan) <= plan_target(plan);
     clear_ways(plan);
     arena_free(&a);
     return good;

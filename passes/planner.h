@@ -113,6 +113,8 @@ uint64_t router_peak(Router *r, Box *where, Side *side);
 /* All streams of a placed plan, by negotiation (route.c). If it is false, (*router)->failure
  * says what stood in the way. */
 bool plan_route(Plan *plan, Arena *a, uint64_t limit, Router **router);
+/* plan_target() of a routed plan, with every kernel sending as often as its trees ask for. */
+uint64_t plan_routed_target(const Plan *plan);
 uint64_t plan_host_words(const Plan *plan);
 uint64_t stream_words(const Stream *s); /* of the fullest lane, a sample */
 uint32_t stream_hops(const Stream *s);  /* of the longest lane, between the two kernels */

@@ -503,19 +503,27 @@ static bool check_queues(PassContext *cx)
 }
 
 /* What a kernel takes depends on how often it sends; trees are known only now. */
-static void size_senders(PassContext *cx)
+static Shape sender_shape(const Plan *plan, const Kernel *k)
 {
     Arena scratch = {0};
-    for (size_t i = 0; i < cx->plan->kernels.n; i++) {
-        Kernel *k = cx->plan->kernels.data[i];
-        Protocol in[KERNEL_MAX_INPUTS];
-        for (uint32_t j = 0; j < k->n_in; j++)
-            in[j] = cx->plan->streams.data[k->in[j]]->protocol;
-        Shape shape = k->shape;
-        if (k->n_out > 1 && kernel_shape(&scratch, k, in, cx->plan->machine, &shape))
-            k->shape = shape;
-    }
+    Protocol in[KERNEL_MAX_INPUTS];
+    for (uint32_t j = 0; j < k->n_in; j++)
+        in[j] = plan->streams.data[k->in[j]]->protocol;
+    Shape shape = k->shape;
+    if (k->n_out < 2 || !kernel_shape(&scratch, k, in, plan->machine, &shape))
+        shape = k->shape;
     arena_free(&scratch);
+    return shape;
+}
+
+uint64_t plan_routed_target(const Plan *plan)
+{
+    uint64_t worst = 0;
+    for (size_t i = 0; i < plan->kernels.n; i++) {
+        uint64_t cycles = sender_shape(plan, plan->kernels.data[i]).cycles;
+        worst = cycles > worst ? cycles : worst;
+    }
+    return worst;
 }
 
 bool pass_route(PassContext *cx)
@@ -524,8 +532,8 @@ bool pass_route(PassContext *cx)
     for (unsigned step = 0; step < 3; step++) {
         if (!plan_route(cx->plan, cx->arena, plan_link_limit(cx->plan, step), &r))
             continue;
-        if (!cx->plan->programs_given)
-            size_senders(cx);
+        for (size_t i = 0; i < cx->plan->kernels.n && !cx->plan->programs_given; i++)
+            cx->plan->kernels.data[i]->shape = sender_shape(cx->plan, cx->plan->kernels.data[i]);
         Box where = {0};
         Side side = SIDE_N;
         uint64_t peak = router_peak(r, &where, &side), target = plan_target(cx->plan);

@@ -5,19 +5,53 @@
  * row: a turned kernel takes the lanes along the row and passes them on straight, and into the
  * second input of the unturned one behind it, which gives its results along the row as well.
  * What the first sends the second leaves the row and comes back, in a U over the rows beside it.
- * Rows are filled to and fro. From one to the next a stream turns with few lanes, between two
- * adapters; a row ends where that can be: before a turned kernel, the last such one that leaves
- * room for the strips and the turn. A stream over several rows stays narrow on all its way. The
- * strips of a stream stand behind what sends it and before what takes it. O(kernels + streams x
- * rows) a layout. */
+ * Rows are filled to and fro; they
+ * differ in lanes (by halves), so that they fill the fabric, and all is chosen anew when a kernel
+ * comes to stand in a row that is not the one it was chosen for. From one to the next a stream
+ * turns with few lanes, between two adapters; a row ends where that can be: before a turned kernel,
+ * the last such one that leaves room for the strips and the turn. A stream over several rows stays
+ * narrow on all its way. The strips of a stream stand behind what sends it and before what takes
+ * it. O(kernels + streams x rows) a layout. */
 #include "passes/wave.h"
 
 enum { MOST_NARROW = 64, MOST_FOLDED = 4 };
 
+bool single_rows(Layout *l, uint32_t along, uint32_t count)
+{
+    int32_t rest = l->height - (int32_t)(along * count), spare, v = 0;
+    l->bands = 0;
+    if (rest < 0 || count > WAVE_ROWS)
+        return false;
+    while (l->bands < count)
+        l->along[l->bands++] = along;
+    for (uint32_t n = along / 2; n >= SINGLE_LEAST && l->bands < WAVE_ROWS; n /= 2)
+        for (; rest >= (int32_t)n && l->bands < WAVE_ROWS; rest -= (int32_t)n)
+            l->along[l->bands++] = n;
+    spare = rest / (int32_t)l->bands; /* for kernels of more lanes */
+    for (uint32_t i = 0; i < l->bands; i++, v += (int32_t)l->along[i - 1] + spare)
+        l->top[i] = v;
+    l->top[l->bands] = v;
+    return true;
+}
+
+bool single_assign(const Sizing *z, Layout *l, const uint32_t *order, uint32_t from, uint32_t row)
+{
+    if (l->rows[order[from]].along == l->along[row])
+        return false;
+    for (uint32_t i = from; i < z->n; i++) {
+        RowOf *r = &l->rows[order[i]];
+        if (r->price == 0)
+            continue;
+        r->height = r->price = (uint32_t)(l->top[row + 1] - l->top[row]);
+        r->along = l->along[row];
+    }
+    return true;
+}
+
 /* Stands an item at the end of the row, beyond what is in the way. */
 static bool add(Layout *l, uint32_t item, int32_t w, int32_t h)
 {
-    int32_t v = (int32_t)l->band * wave_band_height(l);
+    int32_t v = l->top[l->band];
     while (!wave_put(l, item, l->u, v, w, h)) {
         if (!l->hit)
             return false;
@@ -128,6 +162,10 @@ bool single_lay_out(Sizing *z, Layout *l, const uint32_t *order, uint64_t T)
             b--;
         if (b == begin)
             return false;
+        if (single_assign(z, l, order, b, l->band)) {
+            l->again = true;
+            return false;
+        }
         begin = i = b;
     }
     return true;

@@ -43,7 +43,8 @@ typedef struct RowOf {      /* where a kernel is to stand, when rows fill the fa
     uint32_t height, width; /* at most */
     uint32_t price;         /* of a core of width: the height of the row; 0: not in a row */
     bool turned;
-    bool alone; /* its column has no other kernel */
+    bool alone;     /* its column has no other kernel */
+    uint32_t along; /* lanes out of all kernels here that fork or join; 0: any */
 } RowOf;
 
 typedef struct Choice {

@@ -34,7 +34,7 @@ typedef struct Wave {
     bool transposed, phase, equal; /* equal: all columns of at most the same width */
     bool duck;
     bool single;    /* a band is one row */
-    uint32_t along; /* then lanes of all that forks and joins; 0: any */
+    uint32_t along; /* then lanes of all that forks and joins in that many rows */
 } Wave;
 
 typedef VEC(Wave) WaveVec;
@@ -52,9 +52,8 @@ static bool meet(Slot a, Slot b)
 
 bool wave_put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32_t h)
 {
-    int32_t top = (int32_t)l->band * wave_band_height(l);
     l->hit = NULL;
-    if (u + w > l->length || v < top || v + h > top + wave_band_height(l))
+    if (u + w > l->length || v < l->top[l->band] || v + h > l->top[l->band + 1])
         return false;
     Slot s = {l->band % 2 ? l->length - u - w : u, v, w, h};
     for (uint32_t i = 0; i < l->n_blocked && !l->hit; i++)
@@ -66,7 +65,7 @@ bool wave_put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32_t
 /* The row of a kernel that met something ends there, if that is worth it. */
 static bool duck(Layout *l, uint32_t item, int32_t v)
 {
-    int32_t middle = (int32_t)l->band * wave_band_height(l) + l->upper;
+    int32_t middle = l->top[l->band] + l->upper;
     if (!l->duck || item >= l->plan->kernels.n || l->rows[item].price == 0)
         return false;
     RowOf *row = &l->rows[item];
@@ -92,7 +91,7 @@ static bool enter(Layout *l, uint32_t item, int32_t w, int32_t h)
             l->first = true;
             continue;
         }
-        int32_t middle = (int32_t)l->band * wave_band_height(l) + l->upper, v = middle - h;
+        int32_t middle = l->top[l->band] + l->upper, v = middle - h;
         if (!l->first && l->begin + l->end > 2 * middle)
             v = l->begin;
         else if (!l->first)
@@ -196,10 +195,10 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
 }
 
 /* With an even number of bands both ends of a chain are at one side, and share its ports. */
-static void set_ports(Sizing *z, Wave w)
+static void set_ports(Sizing *z, const Layout *l)
 {
     uint32_t all = plan_host_lanes(z->plan), in = all, out = all;
-    if (w.bands % 2 == 0 && !w.transposed && all > 2) {
+    if (l->bands % 2 == 0 && !l->transposed && all > 2) {
         for (out = 1; 16 * out <= 5 * all; out *= 2)
             ;
         in = all - out;
@@ -214,19 +213,22 @@ static Slot slot_of(const Layout *l, Box b)
 }
 
 /* A chain goes down, along, up, along; which row and turn every kernel has follows. */
-static void set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
+static bool set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
 {
     const Machine *m = z->cx->machine;
-    set_ports(z, w);
     l->bands = w.bands;
     l->transposed = w.transposed;
     l->length = (int32_t)(w.transposed ? m->height : m->width);
     l->height = (int32_t)(w.transposed ? m->width : m->height);
+    for (uint32_t i = 0; i <= w.bands && !w.single; i++)
+        l->top[i] = (int32_t)i * (l->height / (int32_t)w.bands);
+    if (w.single && !single_rows(l, w.along, w.bands))
+        return false;
+    set_ports(z, l);
     l->upper = (int32_t)w.upper;
     l->duck = w.duck;
     l->single = w.single;
     l->margin = w.single && w.transposed ? (int32_t)plan_host_lanes(z->plan) : 0;
-    z->common = w.along;
     z->once = w.single;
     for (size_t i = 0; i < z->plan->keepouts.n; i++)
         l->blocked[i] = slot_of(l, keepout_box(&z->plan->keepouts.data[i]));
@@ -237,17 +239,18 @@ static void set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
     columns = (columns + 2 - w.phase) / 2;
     if (w.equal) /* with a few cores for strips */
         width = (width - 2) / ((columns + w.bands - 1) / w.bands);
-    uint32_t at = w.phase ? 0 : 3, lower = (uint32_t)wave_band_height(l) - w.upper;
+    uint32_t at = w.phase ? 0 : 3, lower = (uint32_t)l->top[1] - w.upper;
     for (uint32_t i = 0; i < z->n; i++) {
         const Kernel *k = z->choice[order[i]].kernel;
-        uint32_t height = at % 4 == 0 || at % 4 == 3 ? w.upper : lower;
+        uint32_t height = w.single || at % 4 == 0 || at % 4 == 3 ? w.upper : lower;
         rows[k->id] = (RowOf){0};
         if (!in_rows(k))
             continue;
-        rows[k->id] = (RowOf){height, width, height, at % 2 == 0, w.single};
+        rows[k->id] = (RowOf){height, width, height, at % 2 == 0, w.single, 0};
         at++;
     }
     z->rows = rows;
+    return true;
 }
 
 /* Kernels on their pins; false if they meet. */
@@ -276,6 +279,10 @@ static bool feasible(Sizing *z, Layout *l, uint64_t T, const uint32_t *order)
     uint64_t area = (uint64_t)l->length * (uint64_t)l->height, cores;
     for (uint32_t i = 0; i < z->n; i++)
         l->rows[i].height = l->rows[i].price;
+    for (uint32_t i = 0; i < z->n; i++)
+        l->rows[i].along = 0;
+    if (l->single)
+        single_assign(z, l, order, 0, 0);
     for (uint32_t i = 0; i < z->n + z->n_streams; i++)
         l->past[i] = (Past){0};
     l->again = true;
@@ -438,13 +445,13 @@ static const LaneSet *common_lanes(const Sizing *z, uint32_t *features)
     return NULL;
 }
 
-/* Single rows, for networks with skips: every number of lanes along that is more than half of what
- * a row holds and cuts the features evenly, so that few lanes can take them from row to row. */
+/* Single rows, for networks with skips: numbers of lanes along that cut the features evenly, so
+ * that few lanes can take them from row to row. */
 static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, WaveVec *list)
 {
     size_t n_times, from = 0;
     const Machine *m = z->cx->machine;
-    uint32_t features;
+    uint32_t features, extent = m->width > m->height ? m->width : m->height;
     const LaneSet *set = common_lanes(z, &features);
     uint64_t *times, best = below;
     if (!set)
@@ -453,15 +460,20 @@ static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t b
     times = sizing_times(z, z->arena, &n_times);
     while (from < n_times && times[from] < z->plan->shapes_bound)
         from++;
-    for (uint32_t form = 0; form < 4 * MOST_BANDS; form++) {
-        Wave w = {
-            .bands = form / 4 + 1, .transposed = form & 1, .phase = !(form & 2), .single = true};
-        w.upper = (w.transposed ? m->width : m->height) / w.bands;
-        for (uint32_t i = 0; i < set->n && w.bands <= z->n; i++) {
-            w.along = set->of[i];
-            if (w.along > w.upper || w.along * 2 < w.upper || features % w.along)
+    for (uint32_t i = 0; i < set->n; i++) {
+        uint32_t along = set->of[i], most = extent / along; /* with at least a block each */
+        if (features % along || along < SINGLE_LEAST || along * z->n < extent)
+            continue;
+        most = most < z->n / 2 ? most : z->n / 2;
+        for (uint32_t form = 0; form < 4 * most; form++) {
+            Wave w = {.bands = form / 4 + 1,
+                      .transposed = form & 1,
+                      .phase = !(form & 2),
+                      .single = true,
+                      .along = along,
+                      .upper = along};
+            if (!set_form(z, l, w, order))
                 continue;
-            set_form(z, l, w, order);
             uint64_t near = best < below ? best + best / 32 : below;
             w.T = least_time(z, l, order, times + from, n_times - from, near);
             if (w.T >= near)
@@ -501,11 +513,9 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
     for (uint32_t i = 0; i < n && i < MOST_PLANS && !good; i++) {
         sizing_bare(plan);
         z->narrow = NULL;
-        set_form(z, &l, list[i], order);
-        if (!feasible(z, &l, list[i].T, order))
+        if (!set_form(z, &l, list[i], order) || !feasible(z, &l, list[i].T, order))
             continue;
         z->rows = NULL;
-        z->common = 0;
         sizing_explain(z);
         apply(z, &l);
         Arrange *g = arrange_create(&a, plan);
@@ -520,7 +530,6 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
         good = place_refine(cx, g, good ? cost : UINT64_MAX, limit) || good;
     }
     z->rows = NULL;
-    z->common = 0;
     if (!good) {
         sizing_bare(plan);
         z->narrow = NULL;

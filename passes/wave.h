@@ -6,6 +6,8 @@
 
 #include "passes/arrange.h"
 
+enum { WAVE_ROWS = 64, SINGLE_LEAST = 16 }; /* rows; lanes along a single one */
+
 typedef struct Slot { /* u along the rows, v across */
     int32_t u, v, w, h;
 } Slot;
@@ -20,7 +22,8 @@ typedef struct Layout {
     Slot *slot; /* by kernel; adapters by their stream, behind the kernels; then second ones */
     int32_t length, height; /* of the fabric along and across */
     uint32_t bands;
-    int32_t upper; /* height of the upper row of a band */
+    int32_t top[WAVE_ROWS + 1]; /* where a band begins, the end of the last one behind */
+    int32_t upper;              /* height of the upper row of a band */
     bool transposed, single;
     /* What is in the way: keep-outs, then kernels that are pinned. */
     Slot *blocked;
@@ -31,10 +34,11 @@ typedef struct Layout {
     RowOf *rows;
     Past *past; /* by item */
     /* Of single rows. */
-    uint32_t *position; /* in the order, by kernel */
-    int32_t *before;    /* where the row was when an item of the order was to come */
-    uint32_t *narrow;   /* by stream: lanes on the way from row to row; 0: as many as elsewhere */
-    int32_t margin;     /* kept free at both ends for streams of the host to turn */
+    uint32_t along[WAVE_ROWS]; /* lanes, by row */
+    uint32_t *position;        /* in the order, by kernel */
+    int32_t *before;           /* where the row was when an item of the order was to come */
+    uint32_t *narrow; /* by stream: lanes on the way from row to row; 0: as many as elsewhere */
+    int32_t margin;   /* kept free at both ends for streams of the host to turn */
     /* The column being filled. */
     uint32_t band;
     int32_t u;          /* where it begins, in the direction of the band */
@@ -46,11 +50,6 @@ typedef struct Layout {
     bool open;        /* its results go across */
 } Layout;
 
-static inline int32_t wave_band_height(const Layout *l)
-{
-    return l->height / (int32_t)l->bands;
-}
-
 /* Where a column that met something may begin. */
 static inline int32_t wave_beyond(const Layout *l)
 {
@@ -59,7 +58,14 @@ static inline int32_t wave_beyond(const Layout *l)
 
 /* Puts a box of w x h at distance u from where the band begins. */
 bool wave_put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32_t h);
-/* single.c: all items in order, in rows one after the other; false if they do not fit. */
+/* single.c: cuts the fabric into so many rows for `along` lanes, the rest into rows for half as
+ * many, and so on; false if so many do not fit. */
+bool single_rows(Layout *l, uint32_t along, uint32_t count);
+/* The kernels from place `from` of the order on are to stand in this row; false: the first was to,
+ * or one of as many lanes. */
+bool single_assign(const Sizing *z, Layout *l, const uint32_t *order, uint32_t from, uint32_t row);
+/* All items in order, in rows one after the other; false if they do not fit, or are to be
+ * chosen anew for other rows. */
 bool single_lay_out(Sizing *z, Layout *l, const uint32_t *order, uint64_t T);
 
 #endif
