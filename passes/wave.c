@@ -454,7 +454,7 @@ static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t b
     uint32_t features, extent = m->width > m->height ? m->width : m->height;
     const LaneSet *set = common_lanes(z, &features);
     uint64_t *times, best = below;
-    if (!set)
+    if (!set || z->n > MANY) /* blocks that small leave room for their skips */
         return;
     z->once = true;
     times = sizing_times(z, z->arena, &n_times);
