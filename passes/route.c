@@ -26,9 +26,10 @@ enum {
     PROGRESS = 8,
     FIRST_PRICE = 8,
     LAST_PRICE = 1 << 16,
-    HISTORY = 4
+    HISTORY = 4,
+    STAYS = 8
 };
-enum { TREES = 2, MORE_TRACKS = 4, FEW = 64, WAYS = 20000, WAYS_A_STREAM = 60 };
+enum { TREES = 2, MORE_TRACKS = 4, FEW = 64, FEW_OF = 16, WAYS = 20000, WAYS_A_STREAM = 60 };
 
 typedef struct Negotiation {
     Router *r;
@@ -136,7 +137,9 @@ static bool choose_lanes(Negotiation *g, const Stream *s, uint64_t below, Stream
 }
 
 /* More turns and tracks, then lane by lane, only while something is shared, and at first only
- * if there is no way: most of what is shared sorts itself out in a few rounds. */
+ * if there is no way: most of what is shared sorts itself out in a few rounds. More turns for a
+ * part of all, as without them a large case stays where it is; lane by lane only for a few, as
+ * lanes of their own ways are in the way of bundles. */
 static void choose(Negotiation *g, Stream *s)
 {
     Router *r = g->r;
@@ -144,7 +147,7 @@ static void choose(Negotiation *g, Stream *s)
     r->failure.no_ports = false;
     bool found = false;
     Stream chosen = *s;
-    bool few = g->round >= MORE_TRACKS && g->n_troubled <= FEW;
+    bool few = g->round >= MORE_TRACKS && g->n_troubled <= FEW + g->n / FEW_OF;
     unsigned most = g->round == 0 ? 0 : few ? 2 : 1;
     for (unsigned effort = 0; effort <= (found ? most : 2) && best.share > 0; effort++) {
         Stream try = *s;
@@ -156,7 +159,7 @@ static void choose(Negotiation *g, Stream *s)
             found = true;
         }
     }
-    if (!g->hopeless && (!found || (best.share > 0 && few)))
+    if (!g->hopeless && (!found || (best.share > 0 && few && g->n_troubled <= FEW)))
         found = choose_lanes(g, s, found ? best.hops + best.share : PRICE_NEVER, &chosen) || found;
     if (!found && s->trunk && !r->plan->programs_given) { /* its tree is in the way */
         s->trunk = NULL;
@@ -239,17 +242,17 @@ static void note_trouble(RouteFailure *f, RouteTrouble t)
         f->trouble[f->n_troubles++] = t;
 }
 
-static void add_history(Router *r, Box box, uint32_t colors, Side side)
+static void add_history(Router *r, Box box, uint32_t colors, Side side, uint32_t more)
 {
     Meet m = meet_begin(r, (Box){box.x0, box.y0, box.x0, box.y0});
     for (const Taken *t; (t = meet_next(&m)) != NULL;) {
         if (t->history && t->colors == colors && t->side == side &&
             memcmp(&t->box, &box, sizeof box) == 0) {
-            r->taken.data[t - r->taken.data].history += HISTORY;
+            r->taken.data[t - r->taken.data].history += more;
             return;
         }
     }
-    router_take(r, (Taken){box, colors, side, 0, -1, HISTORY});
+    router_take(r, (Taken){box, colors, side, 0, -1, more});
 }
 
 static Box common(Box a, Box b)
@@ -369,8 +372,10 @@ static bool negotiate(Negotiation *g)
         stale = better ? 0 : stale + 1;
         least = better ? n : least;
         rouse_neighbors(g, &wanted);
+        /* A few that always want the same: only a price that stays drives one of them away. */
+        uint32_t more = stale > 1 && n <= FEW ? (uint32_t)g->share / STAYS : HISTORY;
         for (size_t i = 0; i < wanted.n; i++)
-            add_history(r, wanted.data[i].box, wanted.data[i].colors, wanted.data[i].side);
+            add_history(r, wanted.data[i].box, wanted.data[i].colors, wanted.data[i].side, more);
         g->share = g->share < LAST_PRICE ? 2 * g->share : g->share;
     }
     r->failure.rounds = g->round;

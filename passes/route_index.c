@@ -10,7 +10,7 @@
 
 #include "passes/routing.h"
 
-enum { MAX_STEPS = 4, MAZE_STEPS = 1 << 22 };
+enum { MAX_STEPS = 4, MAZE_STEPS = 1 << 22, MAZE_STEPS_A_STREAM = 1 << 13 };
 
 struct KernelEdges {
     FabricEdge edge[8][KERNEL_MAX_INPUTS + 1]; /* by orientation; out last */
@@ -49,7 +49,7 @@ Router *router_create(Arena *a, Plan *plan, uint64_t limit)
     r->limit = limit;
     r->edges = arena_array(a, KernelEdges, plan->kernels.n);
     r->index = index;
-    index->maze_steps = MAZE_STEPS;
+    index->maze_steps = MAZE_STEPS + (int64_t)plan->streams.n * MAZE_STEPS_A_STREAM;
     index->nx = ((int32_t)m->width + BUCKET - 1) / BUCKET;
     index->ny = ((int32_t)m->height + BUCKET - 1) / BUCKET;
     index->bucket = arena_array(a, SlotVec, (size_t)index->nx * (size_t)index->ny);

@@ -22,6 +22,7 @@ enum {
     MAX_COLORS_TRIED = 4,
     LANE_PRICE = 2,
     STEPS = 1 << 20, /* of one call */
+    STEPS_A_STREAM = 1 << 10,
 };
 static const uint32_t BLOCKED = UINT32_MAX / 4;
 
@@ -635,7 +636,8 @@ bool route_maze(Router *r, Stream *s, uint64_t share, uint64_t below, Price *pri
     enum { MARGINS = sizeof margins / sizeof margins[0], MAX_ENDS = 4 };
     Arena arena = {0};
     EndsVec ends = {0};
-    int64_t steps = r->index->maze_steps < STEPS ? r->index->maze_steps : STEPS, given = steps;
+    int64_t most = STEPS + (int64_t)r->plan->streams.n * STEPS_A_STREAM;
+    int64_t steps = r->index->maze_steps < most ? r->index->maze_steps : most, given = steps;
     bool found = false;
     route_ends(r, &arena, s, &ends);
     Pricing at_ends;
