@@ -301,7 +301,7 @@ static void solve(Model *m, PackResult *r)
 {
     const Plan *plan = m->g->plan;
     const PassContext *cx = m->cx;
-    PackModel model = {m, families, shape, NULL};
+    PackModel model = {m, families, shape, NULL, NULL};
     PackProblem p = {.model = &model,
                      .w = (int32_t)plan->machine->width,
                      .h = (int32_t)plan->machine->height,

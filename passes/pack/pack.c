@@ -307,7 +307,9 @@ void pack_place(Arena *a, const PackProblem *p, const PackOptions *o, PackResult
         result->status = PACK_TOO_FULL;
     } else {
         polish(&s, best, result->places, &result->wire);
-        result->time = best->time;
+        for (uint32_t k = 0; k < s.n; k++)
+            if (result->places[k].shape.time > result->time)
+                result->time = result->places[k].shape.time;
         result->adapters = best->adapters;
         result->score =
             p->time * result->time + p->wire * result->wire + p->adapter * result->adapters;

@@ -45,6 +45,11 @@ typedef struct PackModel {
      * `in` and `out`. Never smaller than the family's own shape; false if there is none. */
     bool (*variant)(const void *self, uint32_t class_index, uint32_t family, uint32_t in,
                     uint32_t out, double limit, PackShape *result);
+    /* May be NULL. A shape of the same family or variant, wider by as little as can be and not
+     * slower; false if there is none. A kernel of another parity may have its centre where its
+     * neighbours' are. */
+    bool (*wider)(const void *self, uint32_t class_index, uint32_t family, uint32_t in,
+                  uint32_t out, const PackShape *than, PackShape *result);
 } PackModel;
 
 typedef struct PackRect {

@@ -280,7 +280,8 @@ typedef struct Exact {
  * that fits. */
 bool exact_choose(Search *s, const Exact *e);
 
-/* polish.c: shifts kernels and subtrees where they are free to, for shorter wire. */
+/* polish.c: shifts kernels and subtrees where they are free to, and makes kernels wider, for
+ * shorter wire. */
 void polish(const Search *s, const State *t, PackPlace *places, double *wire);
 
 #endif

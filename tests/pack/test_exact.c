@@ -71,7 +71,7 @@ static void make_case(Case *q, uint64_t seed, bool variants)
                 (PackEdge){back ? k : k - 1, back ? k - 1 : k, rng_below(&q->rng, 5) == 0, 1};
         }
     }
-    q->model = (PackModel){q, list_families, list_shape, variants ? list_variant : NULL};
+    q->model = (PackModel){q, list_families, list_shape, variants ? list_variant : NULL, NULL};
     q->p = (PackProblem){.model = &q->model,
                          .w = WIDE,
                          .h = HIGH,

@@ -114,7 +114,7 @@ static void open_case(Case *c, uint64_t seed, uint32_t n, uint32_t side, uint32_
     p->time = 1;
     p->wire = below(c, 3) * 0.01;
     p->adapter = below(c, 2) * 0.1;
-    c->model = (PackModel){c->lists, list_families, list_shape, NULL};
+    c->model = (PackModel){c->lists, list_families, list_shape, NULL, NULL};
     p->model = &c->model;
 }
 
@@ -302,7 +302,7 @@ static void test_sizes(void)
 static void test_terminals(void)
 {
     List l = {.families = {{.h = 2}}, .time = {1}, .w = {2}, .n = 1};
-    PackModel model = {&l, list_families, list_shape, NULL};
+    PackModel model = {&l, list_families, list_shape, NULL, NULL};
     uint32_t classes[2] = {0};
     PackTerminal terminals[3] = {{9, 5, false, false}, {3, -1, false, true}, {0, 9, true, false}};
     PackEdge edges[3] = {{0, 2, false, 1}, {3, 1, false, 2}, {1, 4, true, 1}};
@@ -328,13 +328,56 @@ static void test_terminals(void)
     arena_free(&a);
 }
 
-static const CU_TestInfo tests[] = {{"random problems", test_random},
-                                    {"keep-outs", test_keepouts},
-                                    {"too small", test_too_small},
-                                    {"a start", test_start},
-                                    {"many and few kernels", test_sizes},
-                                    {"terminals", test_terminals},
-                                    CU_TEST_INFO_NULL};
+static bool one_wider(const void *self, uint32_t c, uint32_t family, uint32_t in, uint32_t out,
+                      const PackShape *than, PackShape *result)
+{
+    (void)in;
+    (void)out;
+    *result = *than;
+    result->w++;
+    return than->w == ((const List *)self)[c].w[family];
+}
+
+/* Three kernels of 5 x 2 between a terminal and another one, all half a core off: alone none
+ * gains, together they do. On a grid where they cannot be 6 wide they stay. */
+static void test_wider(void)
+{
+    List l = {.families = {{.h = 2}}, .time = {1}, .w = {5}, .n = 1};
+    uint32_t classes[3] = {0};
+    PackTerminal terminals[2] = {{3, 0, false, true}, {3, 6, false, true}};
+    PackEdge edges[4] = {{3, 0, false, 1}, {0, 1, false, 1}, {1, 2, false, 1}, {2, 4, false, 1}};
+    for (int32_t w = 5; w <= 6; w++)
+        for (unsigned may = 0; may < 2; may++) {
+            PackModel model = {&l, list_families, list_shape, NULL, may ? one_wider : NULL};
+            PackProblem p = {.model = &model,
+                             .w = w,
+                             .h = 6,
+                             .n_classes = 1,
+                             .n_kernels = 3,
+                             .n_edges = 4,
+                             .n_terminals = 2,
+                             .class_of = classes,
+                             .edges = edges,
+                             .terminals = terminals,
+                             .time = 1,
+                             .wire = 1};
+            Arena a = {0};
+            PackResult r;
+            pack_place(&a, &p, &(PackOptions){.seed = 1, .effort = 5}, &r);
+            CU_ASSERT_EQUAL_FATAL(r.status, PACK_PLACED);
+            bool wide = may && w == 6;
+            CU_ASSERT_EQUAL(r.wire, wide ? 4 : 5);
+            for (uint32_t k = 0; k < 3; k++)
+                CU_ASSERT_EQUAL(r.places[k].shape.w, wide ? 6 : 5);
+            arena_free(&a);
+        }
+}
+
+static const CU_TestInfo tests[] = {
+    {"random problems", test_random},     {"keep-outs", test_keepouts},
+    {"too small", test_too_small},        {"a start", test_start},
+    {"many and few kernels", test_sizes}, {"terminals", test_terminals},
+    {"wider kernels", test_wider},        CU_TEST_INFO_NULL};
 
 int main(void)
 {

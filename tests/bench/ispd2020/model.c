@@ -174,25 +174,54 @@ static uint32_t families(const void *self, uint32_t class_index, const PackFamil
     return t->n_families;
 }
 
-/* The shape of parts side by side. */
-static bool shape_of(const ContestClass *t, const Part *const *parts, int32_t h, double limit,
-                     PackShape *result)
+/* The k of parts side by side, and what columns they take. */
+typedef struct Ks {
+    uint32_t k[MAX_CONVS], columns;
+} Ks;
+
+static bool least_ks(const ContestClass *t, const Part *const *parts, double limit, Ks *ks)
 {
-    uint32_t columns = 0;
+    ks->columns = 0;
+    for (uint32_t i = 0; i < t->n_convs; i++) {
+        ks->k[i] = least_k(parts[i], t->convs[i].K, limit);
+        ks->columns += 3 * ks->k[i];
+        if (ks->k[i] == 0)
+            return false;
+    }
+    return ks->columns < 1u << 24;
+}
+
+/* The first that may be larger is, until all are as wide as the shape. */
+static bool ks_of(const ContestClass *t, const Part *const *parts, const PackShape *s, Ks *ks)
+{
+    if (!least_ks(t, parts, s->time, ks))
+        return false;
+    for (uint32_t i = 0; i < t->n_convs && ks->columns < (uint32_t)s->w; i++) {
+        uint32_t more = ((uint32_t)s->w - ks->columns) / 3, most = t->convs[i].K - ks->k[i];
+        more = more < most ? more : most;
+        ks->k[i] += more;
+        ks->columns += 3 * more;
+    }
+    return ks->columns == (uint32_t)s->w;
+}
+
+static PackShape shape_of(const ContestClass *t, const Part *const *parts, int32_t h, const Ks *ks)
+{
     double time = 0, memory = 0;
     for (uint32_t i = 0; i < t->n_convs; i++) {
-        uint32_t k = least_k(parts[i], t->convs[i].K, limit);
-        if (k == 0)
-            return false;
-        columns += 3 * k;
-        double v = parts[i]->unit * (double)ceil_div(t->convs[i].K, k);
+        double v = parts[i]->unit * (double)ceil_div(t->convs[i].K, ks->k[i]);
         if (v > time)
             time = v;
-        if (parts[i]->memory / k > memory)
-            memory = parts[i]->memory / k;
+        if (parts[i]->memory / ks->k[i] > memory)
+            memory = parts[i]->memory / ks->k[i];
     }
-    *result = (PackShape){.w = (int32_t)columns, .h = h, .time = time, .memory = (uint64_t)memory};
-    return columns < 1u << 24;
+    return (PackShape){.w = (int32_t)ks->columns, .h = h, .time = time, .memory = (uint64_t)memory};
+}
+
+static void own_parts(const ContestClass *t, uint32_t family, const Part **parts)
+{
+    for (uint32_t i = 0; i < t->n_convs; i++)
+        parts[i] = &t->parts[(size_t)family * t->n_convs + i];
 }
 
 static bool shape(const void *self, uint32_t class_index, uint32_t family, double limit,
@@ -200,9 +229,12 @@ static bool shape(const void *self, uint32_t class_index, uint32_t family, doubl
 {
     const ContestClass *t = &((const ContestModel *)self)->classes[class_index];
     const Part *parts[MAX_CONVS];
-    for (uint32_t i = 0; i < t->n_convs; i++)
-        parts[i] = &t->parts[(size_t)family * t->n_convs + i];
-    return shape_of(t, parts, t->families[family].h, limit, result);
+    Ks ks;
+    own_parts(t, family, parts);
+    if (!least_ks(t, parts, limit, &ks))
+        return false;
+    *result = shape_of(t, parts, t->families[family].h, &ks);
+    return true;
 }
 
 /* Of the convolutions of a block the first reads with the c of `in`, those that write the
@@ -230,8 +262,34 @@ static bool variant(const void *self, uint32_t class_index, uint32_t family, uin
 {
     const ContestClass *t = &((const ContestModel *)self)->classes[class_index];
     const Part *parts[MAX_CONVS];
-    return variant_parts(t, family, in, out, parts) &&
-           shape_of(t, parts, t->families[family].h, limit, result);
+    Ks ks;
+    if (!variant_parts(t, family, in, out, parts) || !least_ks(t, parts, limit, &ks))
+        return false;
+    *result = shape_of(t, parts, t->families[family].h, &ks);
+    return true;
+}
+
+static void parts_of(const ContestClass *t, uint32_t family, uint32_t in, uint32_t out,
+                     const Part **parts)
+{
+    own_parts(t, family, parts);
+    variant_parts(t, family, in, out, parts);
+}
+
+/* One k larger than it has to be, which costs nothing but columns. */
+static bool wider(const void *self, uint32_t class_index, uint32_t family, uint32_t in,
+                  uint32_t out, const PackShape *than, PackShape *result)
+{
+    const ContestClass *t = &((const ContestModel *)self)->classes[class_index];
+    const Part *parts[MAX_CONVS];
+    PackShape next = *than;
+    Ks ks;
+    next.w += 3;
+    parts_of(t, family, in, out, parts);
+    if (!ks_of(t, parts, &next, &ks))
+        return false;
+    *result = shape_of(t, parts, than->h, &ks);
+    return true;
 }
 
 static bool same_formal(const KgraphNode *a, const KgraphNode *b)
@@ -277,7 +335,7 @@ ContestModel *contest_model(Arena *a, const Kgraph *g, PackModel *model, PackPro
         if (from != UINT32_MAX && to != UINT32_MAX)
             edges[n_edges++] = (PackEdge){.from = from, .to = to, .weight = 1};
     }
-    *model = (PackModel){m, families, shape, variant};
+    *model = (PackModel){m, families, shape, variant, wider};
     *problem = (PackProblem){.model = model,
                              .w = (int32_t)g->width,
                              .h = (int32_t)g->height,
@@ -309,14 +367,14 @@ void contest_write(Text *t, const Kgraph *g, const ContestModel *m, const PackPr
             text_printf(t, "%s( %u %u %u", v->type == KGRAPH_DBLOCK ? "dblock" : "cblock", v->H,
                         v->W, v->C);
         const Part *parts[MAX_CONVS];
-        for (uint32_t j = 0; j < c->n_convs; j++)
-            parts[j] = &c->parts[(size_t)at->family * c->n_convs + j];
-        variant_parts(c, at->family, at->in, at->out, parts);
+        Ks ks;
+        parts_of(c, at->family, at->in, at->out, parts);
+        ks_of(c, parts, &at->shape, &ks);
         text_printf(t, " %u %u", f->in[0], f->in[1]);
         for (uint32_t j = 0; j < c->n_convs; j++)
             text_printf(t, " %u", j == 0 ? at->in : j == 1 ? f->in[2] : at->out);
         for (uint32_t j = 0; j < c->n_convs; j++)
-            text_printf(t, " %u", least_k(parts[j], c->convs[j].K, at->shape.time));
+            text_printf(t, " %u", ks.k[j]);
         text_printf(t, " )\n%s : place(%d %d %s)\n", v->name, at->x, at->y,
                     at->turned ? "R90" : "R0");
     }
