@@ -509,8 +509,8 @@ bool exact_choose(Search *s, const Exact *e)
     for (uint32_t o = 0; q.found && o < q.n; o++) {
         const Choice *c = &q.stages[o].list[q.best[o]];
         e->leaves[o] = c->leaf;
-        e->leaves[o].family = class_variant(s, s->problem->class_of[q.stages[o].kernel],
-                                            c->leaf.family, c->last_in, c->last_out);
+        q.found = class_variant(s, s->problem->class_of[q.stages[o].kernel], c->leaf.family,
+                                c->last_in, c->last_out, &e->leaves[o].family);
     }
     arena_free(&q.arena);
     return q.found;

@@ -93,33 +93,35 @@ bool class_shape(const Search *s, uint32_t class_index, uint32_t family, double 
                       f->out[PACK_SIGNATURE - 1], limit, result);
 }
 
-uint32_t class_variant(Search *s, uint32_t class_index, uint32_t family, uint32_t in, uint32_t out)
+bool class_variant(Search *s, uint32_t class_index, uint32_t family, uint32_t in, uint32_t out,
+                   uint32_t *is)
 {
     Class *c = &s->classes[class_index];
     PackFamily v = c->families[family];
+    *is = family;
     if (v.in[PACK_SIGNATURE - 1] == in && v.out[PACK_SIGNATURE - 1] == out)
-        return family;
+        return true;
     v.in[PACK_SIGNATURE - 1] = in;
     v.out[PACK_SIGNATURE - 1] = out;
     v.spare = true;
     uint64_t key_in = signature_key(v.in), key_out = signature_key(v.out);
-    for (uint32_t i = c->n; i < c->n + c->n_variants; i++)
-        if (c->base[i - c->n] == family && c->in[i] == key_in && c->out[i] == key_out)
-            return i;
+    for (*is = c->n; *is < c->n + c->n_variants; ++*is)
+        if (c->base[*is - c->n] == family && c->in[*is] == key_in && c->out[*is] == key_out)
+            return true;
     if (c->n_variants == MAX_VARIANTS)
-        return family;
-    uint32_t is = c->n + c->n_variants, at = c->n_keys++;
+        return false;
+    uint32_t at = c->n_keys++;
     c->base[c->n_variants++] = family;
-    c->families[is] = v;
-    c->in[is] = key_in;
-    c->out[is] = key_out;
+    c->families[*is] = v;
+    c->in[*is] = key_in;
+    c->out[*is] = key_out;
     for (; at > 0 && c->keys[at - 1] > key_in; at--) {
         c->keys[at] = c->keys[at - 1];
         c->by_key[at] = c->by_key[at - 1];
     }
     c->keys[at] = key_in;
-    c->by_key[at] = is;
-    return is;
+    c->by_key[at] = *is;
+    return true;
 }
 
 bool class_find(const Class *c, const uint32_t *in, uint32_t *family)

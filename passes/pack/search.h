@@ -130,9 +130,10 @@ Curve *curves_make(const Search *s, Arena *a, double limit);
 /* Of a family or a variant. */
 bool class_shape(const Search *s, uint32_t class_index, uint32_t family, double limit,
                  PackShape *result);
-/* The number of a variant, which is kept if it is new; the family itself if there is no room.
- * Not while tasks run. */
-uint32_t class_variant(Search *s, uint32_t class_index, uint32_t family, uint32_t in, uint32_t out);
+/* The number of a variant, which is kept if it is new; false if there is no room for it. Not while
+ * tasks run. */
+bool class_variant(Search *s, uint32_t class_index, uint32_t family, uint32_t in, uint32_t out,
+                   uint32_t *is);
 Leaf leaf_of(const Class *c, uint32_t family, bool turned, const PackShape *shape);
 
 /* Components in which two signatures differ. */
