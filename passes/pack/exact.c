@@ -14,12 +14,20 @@
  * the kernels beside them, if the model has such. Edges between kernels that are no neighbours in
  * the order see the kernels as they were. O(options * subsets) a pass,
  * O(options left * room * subsets) at the end. */
+#include <math.h>
 #include <string.h>
 
 #include "ir/support/vec.h"
 #include "passes/pack/search.h"
 
-enum { PASSES = 12, MAX_LEFT = 4000, FAR = 4, LAST = PACK_SIGNATURE - 1, MAX_STRIPS = 8 };
+enum {
+    PASSES = 12,
+    MAX_VARIED = 3000,
+    MAX_CELLS = 1000000,
+    FAR = 4,
+    LAST = PACK_SIGNATURE - 1,
+    MAX_STRIPS = 8
+};
 
 typedef struct Choice {
     Leaf leaf;
@@ -174,7 +182,7 @@ static double find_prices(Path *q)
         if (q->e->price_of[q->stages[o].kernel] > most)
             most = q->e->price_of[q->stages[o].kernel];
     for (uint32_t i = 0; i < MAX_STRIPS; i++)
-        high[i] = 32 * most;
+        high[i] = 32 * most + q->s->problem->adapter;
     for (unsigned pass = 0; pass < PASSES; pass++) {
         for (uint32_t i = 0; i < q->e->n_strips; i++)
             q->price[i] = pass ? (low[i] + high[i]) / 2 : 0;
@@ -205,7 +213,7 @@ static uint32_t drop(Path *q, double most)
     uint32_t left = 0;
     pass_ahead(q);
     pass_behind(q);
-    most += rooms(q);
+    most += rooms(q) + 1e-9 * fabs(most); /* sums differ by rounding */
     for (uint32_t o = 0; o < q->n; o++) {
         Stage *g = &q->stages[o];
         uint32_t n = 0;
@@ -300,9 +308,7 @@ static void offer_variant(Path *q, const uint32_t *at, uint32_t o, const Choice 
     c.leaf.h = shape.h;
     c.leaf.time = shape.time;
     const ExactStrip *strip = &q->e->strips[g->strip];
-    int32_t across = c.leaf.turned != strip->stacked ? shape.w : shape.h;
-    const PackProblem *p = q->s->problem;
-    if (across > (strip->stacked ? p->w : p->h))
+    if ((c.leaf.turned != strip->stacked ? shape.w : shape.h) > strip->length)
         return;
     c.thickness = thickness_of(q, g, &shape, c.leaf.turned);
     c.extra = extra_of(q, at, o, &c.leaf);
@@ -342,6 +348,7 @@ static void add_variants(Path *q, const uint32_t *at)
                 continue;
             uint32_t n = numbers_at(side ? g + 1 : g - 1, e, numbers, seen);
             bool out = e->from == g->kernel || e->to_out;
+            q->e->meter->steps += 30.0 * g->n * n;
             for (uint32_t j = 0; j < g->n; j++)
                 for (uint32_t i = 0; i < n; i++)
                     offer_variant(q, at, o, &g->list[j], out ? g->list[j].last_in : numbers[i],
@@ -462,14 +469,20 @@ static void keep_cheapest(Path *q, const Sums *t)
     }
 }
 
-static void try_all_sums(Path *q)
+static size_t widest_row(const Exact *e)
+{
+    int32_t room = 0;
+    for (uint32_t i = 0; i < e->n_strips; i++)
+        room = e->strips[i].room > room ? e->strips[i].room : room;
+    return (size_t)room + 1;
+}
+
+static void try_all_sums(Path *q, size_t width)
 {
     Arena scratch = {0};
-    Sums t = {.cells = arena_array(&q->arena, Cell **, q->n),
+    Sums t = {.width = width,
+              .cells = arena_array(&q->arena, Cell **, q->n),
               .end = arena_array(&q->arena, uint32_t *, q->n)};
-    for (uint32_t i = 0; i < q->e->n_strips; i++)
-        if ((size_t)q->e->strips[i].room + 1 > t.width)
-            t.width = (size_t)q->e->strips[i].room + 1;
     for (uint32_t o = 0; o < q->n; o++) {
         const Stage *g = &q->stages[o];
         q->e->meter->steps += 3.0 * AGREE_SUBSETS * (double)t.width * g->n;
@@ -498,14 +511,15 @@ bool exact_choose(Search *s, const Exact *e)
     uint32_t *at = arena_array(&q.arena, uint32_t, q.n);
     begin(&q, at);
     double bound = find_prices(&q);
-    drop(&q, (q.found ? q.cost : bound + FAR * adapter) + adapter);
-    if (s->problem->model->variant) {
+    uint32_t left = drop(&q, (q.found ? q.cost : bound + FAR * adapter) + adapter);
+    if (s->problem->model->variant && left <= MAX_VARIED && !meter_spent(e->meter)) {
         add_variants(&q, at);
         bound = find_prices(&q);
     }
-    uint32_t left = drop(&q, q.found ? q.cost : bound + FAR * adapter);
-    if (left <= MAX_LEFT)
-        try_all_sums(&q);
+    left = drop(&q, q.found ? q.cost : bound + FAR * adapter);
+    size_t width = widest_row(e);
+    if (left * width <= MAX_CELLS && !meter_spent(e->meter))
+        try_all_sums(&q, width);
     for (uint32_t o = 0; q.found && o < q.n; o++) {
         const Choice *c = &q.stages[o].list[q.best[o]];
         e->leaves[o] = c->leaf;

@@ -111,11 +111,7 @@ State *given_start(Search *s, Arena *a, const PackPlace *places)
         const PackPlace *p = &places[k];
         const Class *c = &s->classes[s->problem->class_of[k]];
         int32_t w = p->turned ? p->shape.h : p->shape.w, h = p->turned ? p->shape.w : p->shape.h;
-        uint32_t f = p->family;
-        if (s->problem->model->variant &&
-            !class_variant(s, s->problem->class_of[k], p->family, p->in, p->out, &f))
-            f = p->family; /* which is no larger */
-        t->leaves[k] = leaf_of(c, f, p->turned, &p->shape);
+        t->leaves[k] = leaf_of(c, p->family, p->turned, &p->shape);
         t->nodes[k] = (Node){.parent = -1, .child = {-1, -1}, .w = w, .h = h};
         items[k] = (Item){k, {p->x, p->y}, {p->x + w, p->y + h}};
         t->limit = p->shape.time > t->limit ? p->shape.time : t->limit;

@@ -98,7 +98,8 @@ typedef struct PackOptions {
     double seconds;   /* time limit, 0: none */
     uint64_t effort;  /* millions of steps; 0: the default, or none if there is a time limit */
     uint32_t threads; /* 0 is 1 */
-    /* A placement to begin with, by kernel, beside those the engine makes itself; or NULL. */
+    /* A placement to begin with, by kernel, beside those the engine makes itself; or NULL. Of
+     * families' own shapes and numbers. */
     const PackPlace *start;
     void (*progress)(void *self, const PackProgress *p); /* may be NULL */
     void *progress_self;

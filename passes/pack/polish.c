@@ -5,10 +5,11 @@
  * moves. Then kernels take wider
  * shapes where there is room for them and the wire is shorter: where sizes are odd beside even
  * ones, centres are half a core off. One is tried alone and together with those it is connected
- * to whose centres have the same parity. O(n^2) a round for the leaves, and for wider shapes;
- * a factor of the tree's depth more with subtrees, which large problems go without. */
+ * to whose centres have the same parity, each such group once a round. O(n^2) a round; a factor of
+ * the tree's depth more with subtrees, which large problems go without. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "passes/pack/search.h"
 
@@ -20,6 +21,7 @@ typedef struct Polish {
     int32_t *at[2], *size[2]; /* by axis and kernel */
     PackPlace *places;        /* but for where */
     bool *inside;
+    bool *seen[2]; /* by axis: in a group of this round */
     uint32_t *group, n_group;
     struct Wish {
         double shift; /* doubled */
@@ -149,6 +151,7 @@ static void gather_alike(Polish *q, unsigned axis, uint32_t k, bool parity)
     q->inside[k] = true;
     for (uint32_t g = 0; g < q->n_group; g++) {
         uint32_t of = q->group[g];
+        q->seen[axis][of] = true;
         for (uint32_t i = s->edge_begin[of]; i < s->edge_begin[of + 1]; i++) {
             const PackEdge *e = &s->edges[s->edge_of[i]];
             uint32_t other = e->from == of ? e->to : e->from;
@@ -159,6 +162,12 @@ static void gather_alike(Polish *q, unsigned axis, uint32_t k, bool parity)
             q->group[q->n_group++] = other;
         }
     }
+}
+
+static void begin_groups(Polish *q)
+{
+    for (unsigned axis = 0; axis < 2; axis++)
+        memset(q->seen[axis], 0, q->s->n * sizeof *q->seen[axis]);
 }
 
 static void leave_group(Polish *q)
@@ -184,8 +193,11 @@ static void shift_all(Polish *q)
                 moved |= shift_group(q, axis);
             leave_group(q);
         }
+        begin_groups(q);
         for (uint32_t k = 0; groups > n && k < n; k++)
             for (unsigned axis = 0; axis < 2; axis++) {
+                if (q->seen[axis][k])
+                    continue;
                 gather_alike(q, axis, k, false);
                 moved |= q->n_group > 1 && shift_group(q, axis);
                 leave_group(q);
@@ -293,20 +305,19 @@ static void widen_all(Polish *q)
     bool better = q->s->problem->model->wider && q->s->n <= MOST_FOR_MANY_ROUNDS;
     for (unsigned round = 0; better && round < WIDER_ROUNDS; round++) {
         better = false;
-        for (uint32_t k = 0; k < q->s->n; k++)
-            for (unsigned axis = 0; axis < 2; axis++) {
-                if (q->places[k].turned != axis)
-                    continue;
-                q->group[0] = k;
-                q->n_group = 1;
-                bool done = widen_group(q, axis, &wire);
-                if (!done) {
-                    gather_alike(q, axis, k, true);
-                    leave_group(q);
-                    done = q->n_group > 1 && widen_group(q, axis, &wire);
-                }
-                better |= done;
+        begin_groups(q);
+        for (uint32_t k = 0; k < q->s->n; k++) {
+            unsigned axis = q->places[k].turned;
+            q->group[0] = k;
+            q->n_group = 1;
+            bool done = widen_group(q, axis, &wire);
+            if (!done && !q->seen[axis][k]) {
+                gather_alike(q, axis, k, true);
+                leave_group(q);
+                done = q->n_group > 1 && widen_group(q, axis, &wire);
             }
+            better |= done;
+        }
         if (better) {
             shift_all(q);
             wire = wire_of(q);
@@ -323,6 +334,7 @@ void polish(const Search *s, const State *t, PackPlace *places, double *wire)
     for (unsigned axis = 0; axis < 2; axis++) {
         q.at[axis] = arena_array(&arena, int32_t, n);
         q.size[axis] = arena_array(&arena, int32_t, n);
+        q.seen[axis] = arena_array(&arena, bool, n);
     }
     q.inside = arena_array(&arena, bool, n);
     q.group = arena_array(&arena, uint32_t, n);

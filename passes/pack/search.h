@@ -263,9 +263,10 @@ double agreements_least(Agreements *t, uint64_t signature, uint32_t *option);
 
 /* exact.c */
 typedef struct ExactStrip {
-    uint32_t end; /* of its kernels in the order */
-    int32_t room; /* for the sum of their thicknesses */
-    bool stacked; /* thickness is height, else width */
+    uint32_t end;   /* of its kernels in the order */
+    int32_t room;   /* for the sum of their thicknesses */
+    int32_t length; /* none is longer across that */
+    bool stacked;   /* thickness is height, else width */
 } ExactStrip;
 typedef struct Exact {
     const uint32_t *order;

@@ -44,6 +44,8 @@ typedef struct Tried {
     uint32_t level;
     bool stacked, backwards;
     double cost; /* the least */
+    Cut best;    /* how that came: `cut` with more room */
+    size_t number;
 } Tried;
 
 typedef struct Kind { /* of a start */
@@ -291,7 +293,7 @@ static void give_options(Strips *q, Arena *a, const Options *of_class, uint32_t 
         *to = (Options){arena_alloc(a, from->n, sizeof *to->list, alignof(Option)), from->n, 0};
         for (uint32_t i = 0; i < from->n; i++) {
             to->list[i] = from->list[i];
-            to->list[i].price *= q->price_of[k] / q->price;
+            to->list[i].price *= q->price > 0 ? q->price_of[k] / q->price : 1;
         }
     }
 }
@@ -371,7 +373,7 @@ static bool has_tried(Strips *q, uint32_t level, const Cut *c, bool stacked)
             t->cut.room == c->room && t->cut.end[0] == c->end[0] && t->cut.end[1] == c->end[1])
             return true;
     }
-    Tried is = {*c, level, stacked, q->backwards, 1e300};
+    Tried is = {*c, level, stacked, q->backwards, 1e300, *c, q->tried.n};
     vec_push(&q->arena, &q->tried, is);
     return false;
 }
@@ -398,7 +400,7 @@ static void adapt_cut(Strips *q, uint32_t level, const Cut *cut, bool stacked)
         Tried *t = &q->tried.data[q->tried.n - 1];
         if (q->least < t->cost) {
             t->cost = q->least;
-            t->cut = c;
+            t->best = c;
         }
     }
 }
@@ -408,23 +410,21 @@ static int compare_tried(const void *a, const void *b)
     const Tried *x = a, *y = b;
     if (x->cost != y->cost)
         return x->cost < y->cost ? -1 : 1;
-    if (x->level != y->level)
-        return x->level < y->level ? -1 : 1;
-    return (x->cut.end[0] > y->cut.end[0]) - (x->cut.end[0] < y->cut.end[0]);
+    return x->number < y->number ? -1 : 1;
 }
 
 /* From where adapt() ends: edges between kernels that are no neighbours see those families. */
 static void exactly(Strips *q, const Tried *t)
 {
     Arena *a = &q->scratch;
-    const Cut *c = &t->cut;
+    const Cut *c = &t->best;
     if (!adapt(q, t->level, c, t->stacked))
         return;
     ArenaMark mark = arena_mark(a);
     ExactStrip strips[MAX_STRIPS];
     for (unsigned i = 0; i < c->strips; i++) {
         bool stack = is_stack(t->stacked, i);
-        strips[i] = (ExactStrip){c->end[i], room_of(q, c, t->stacked, i), stack};
+        strips[i] = (ExactStrip){c->end[i], room_of(q, c, t->stacked, i), c->length[i], stack};
         Options *of_class = strip_options(q, a, t->level, c->length[i], stack);
         for (uint32_t o = i ? c->end[i - 1] : 0; o < c->end[i]; o++) {
             Options *of = &q->options[q->order[o]];
@@ -449,7 +449,9 @@ static int compare_cuts(const void *a, const void *b)
     const Cut *x = a, *y = b;
     if (x->base != y->base)
         return x->base < y->base ? -1 : 1;
-    return (x->end[0] > y->end[0]) - (x->end[0] < y->end[0]);
+    if (x->end[0] != y->end[0])
+        return x->end[0] < y->end[0] ? -1 : 1;
+    return (x->end[1] > y->end[1]) - (x->end[1] < y->end[1]);
 }
 
 static void try_order(Strips *q, const Curve *curves, uint32_t level)

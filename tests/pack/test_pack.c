@@ -224,6 +224,9 @@ static void test_random(void)
                 CU_ASSERT(r[0].places[k].x == r[j].places[k].x &&
                           r[0].places[k].y == r[j].places[k].y &&
                           r[0].places[k].family == r[j].places[k].family &&
+                          r[0].places[k].shape.w == r[j].places[k].shape.w &&
+                          r[0].places[k].in == r[j].places[k].in &&
+                          r[0].places[k].out == r[j].places[k].out &&
                           r[0].places[k].turned == r[j].places[k].turned);
         close_case(&c);
     }
