@@ -286,7 +286,6 @@ static void choose_tree(Sizing *z, bool joins, uint64_t T)
         uint32_t from = in->from == PLAN_HOST
                             ? 0
                             : z->choice[in->from].class_of->out[z->choice[in->from].chosen];
-        const ShapeVec *shapes = &c->class_of->shapes;
         uint64_t best = UINT64_MAX;
         uint32_t last = UINT32_MAX;
         uint64_t edge = 0;
@@ -301,7 +300,7 @@ static void choose_tree(Sizing *z, bool joins, uint64_t T)
             }
             cost = add_cost(cost, edge);
             if (cost < best ||
-                (cost == best && shapes->data[i].cycles < shapes->data[c->chosen].cycles)) {
+                (cost == best && sizing_cycles(z, c, i) < sizing_cycles(z, c, c->chosen))) {
                 best = cost;
                 c->chosen = i;
             }
@@ -480,8 +479,9 @@ uint64_t sizing_slowest(const Sizing *z, const Kernel **which)
 {
     uint64_t worst = 0;
     for (uint32_t k = 0; k < z->n; k++) {
-        if (sizing_chosen(z, (int32_t)k)->cycles > worst) {
-            worst = sizing_chosen(z, (int32_t)k)->cycles;
+        uint64_t cycles = sizing_cycles(z, &z->choice[k], z->choice[k].chosen);
+        if (cycles > worst) {
+            worst = cycles;
             *which = z->choice[k].kernel;
         }
     }

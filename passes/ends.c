@@ -344,9 +344,11 @@ static uint64_t hemmed_in(const Arrange *g, const Stream *s)
     const Kernel *from = g->plan->kernels.data[s->from];
     Box b = plan_box(g->plan->kernels.data[s->to]);
     int32_t n = (int32_t)s->protocol.lanes;
-    int32_t missing =
-        most(0, n - b.x0) + most(0, n - b.y0) + most(0, n - ((int32_t)m->width - 1 - b.x1)) +
-        most(0, n - ((int32_t)m->height - 1 - b.y1)) + most(0, n - gap(b, plan_box(from)));
+    int32_t missing = most(0, n - b.x0) + most(0, n - b.y0) +
+                      most(0, n - ((int32_t)m->width - 1 - b.x1)) +
+                      most(0, n - ((int32_t)m->height - 1 - b.y1));
+    if (g->placed[s->from])
+        missing += most(0, n - gap(b, plan_box(from)));
     for (uint32_t i = 0; i < from->n_out; i++) {
         int32_t other = g->plan->streams.data[from->out[i]]->to;
         if (other != PLAN_HOST && other != s->to && g->placed[other])

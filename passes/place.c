@@ -55,6 +55,7 @@ typedef struct Standing {
     uint32_t in_lanes, out_lanes; /* of the host */
     const uint32_t *narrow;
     bool once;
+    const char *why; /* it is not faster */
     uint64_t cycles, cores, cost;
 } Standing;
 
@@ -62,6 +63,7 @@ static Standing take_down(Arena *a, const Plan *plan, uint64_t cost)
 {
     const Sizing *z = plan->sizing;
     Standing s = {.kernels = arena_array(a, Kernel, plan->kernels.n),
+                  .why = plan->why,
                   .cycles = plan_target(plan),
                   .cores = plan_cores(plan),
                   .cost = cost};
@@ -82,6 +84,7 @@ static Standing take_down(Arena *a, const Plan *plan, uint64_t cost)
 static void put_back(Plan *plan, const Standing *s)
 {
     Sizing *z = plan->sizing;
+    plan->why = s->why;
     if (z) {
         sizing_ports(z, s->in_lanes, s->out_lanes);
         z->narrow = s->narrow;

@@ -88,10 +88,14 @@ static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
         return false;
     for (uint32_t j = 0; j < k->n_out; j++) {
         const Stream *out = z->plan->streams.data[k->out[j]];
-        if (out->to != PLAN_HOST || !sizing_adapter(z, out, strip))
+        if (out->to != PLAN_HOST)
             continue;
-        sizing_strip(z, out, strip);
-        if (!add_strip(l, z->n + out->id, strip) || l->u + l->margin > l->length)
+        if (sizing_adapter(z, out, strip)) {
+            sizing_strip(z, out, strip);
+            if (!add_strip(l, z->n + out->id, strip))
+                return false;
+        }
+        if (l->u + l->margin > l->length)
             return false;
     }
     return true;

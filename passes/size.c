@@ -157,9 +157,9 @@ void sizing_explain(Sizing *z)
         return;
     }
     bool faster = false;
-    const ShapeVec *shapes = &z->choice[k->id].class_of->shapes;
-    for (size_t i = 0; i < shapes->n; i++)
-        faster = faster || shapes->data[i].cycles < worst;
+    const Choice *c = &z->choice[k->id];
+    for (uint32_t i = 0; i < c->class_of->shapes.n; i++)
+        faster = faster || sizing_cycles(z, c, i) < worst;
     z->plan->why = arena_printf(a, "kernel '%s', %" PRIu64 " cycles at best: %s", k->name, worst,
                                 faster ? "faster shapes of it take more cores than allowed"
                                        : "no shape of it is faster");

@@ -44,13 +44,18 @@ static void judge_link(Judge *j, const Stream *s, int x, int y, Side d)
     j->users[at]++;
 }
 
+static void find_edge(Plan *p, const Kernel *k, int input, Edge *e)
+{
+    if (input < 0)
+        kernel_edge_out(p->arena, k, e);
+    else
+        kernel_edge_in(p->arena, k, (uint32_t)input, e);
+}
+
 void edge_at(Plan *p, const Kernel *k, int input, uint32_t l, int *x, int *y, Side *travel)
 {
     Edge e;
-    if (input < 0)
-        kernel_edge_out(p->arena, k, &e);
-    else
-        kernel_edge_in(p->arena, k, (uint32_t)input, &e);
+    find_edge(p, k, input, &e);
     uint32_t fx, fy;
     if (e.travel == SIDE_E)
         plan_to_fabric(k, input < 0 ? k->shape.w - 1 : 0, e.position[l], &fx, &fy);
@@ -189,6 +194,33 @@ static void judge_regions(Judge *j)
     }
 }
 
+/* Both edges have its lanes; the first piece leaves straight and the last one arrives so. */
+static bool judge_ends(Judge *j, const Stream *s)
+{
+    Plan *p = j->plan;
+    int32_t source = stream_source(s);
+    uint32_t lanes = s->forks ? s->trunk->protocol.lanes : s->protocol.lanes;
+    Side leave = side_opposite(s->port_side), enter = s->port_side;
+    Edge e = {.lanes = s->protocol.lanes};
+    if (source != PLAN_HOST && !s->forks) {
+        const Kernel *from = p->kernels.data[source];
+        find_edge(p, from, s->trunk ? (int)s->trunk->to_input : -1, &e);
+        leave = plan_side(from, e.travel);
+        lanes = e.lanes;
+    }
+    if (s->to != PLAN_HOST) {
+        find_edge(p, p->kernels.data[s->to], (int)s->to_input, &e);
+        enter = plan_side(p->kernels.data[s->to], e.travel);
+    }
+    if (lanes != s->protocol.lanes || (s->to != PLAN_HOST && e.lanes != s->protocol.lanes))
+        return judge_bad(j, "lanes differ", s->name, (int)lanes, (int)s->protocol.lanes);
+    if (s->n_segments && !s->forks && s->segments[0].side != leave)
+        return judge_bad(j, "leaves by another side", s->name, 0, 0);
+    if (s->n_segments && s->segments[s->n_segments - 1].side != enter)
+        return judge_bad(j, "arrives by another side", s->name, 0, 0);
+    return true;
+}
+
 static void judge_stream(Judge *j, const Stream *s)
 {
     Plan *p = j->plan;
@@ -203,6 +235,8 @@ static void judge_stream(Judge *j, const Stream *s)
         if (at != PLAN_HOST && kernel_own_colors(p->kernels.data[at]) >> s->color & 1)
             judge_bad(j, "an own color of its kernel", s->name, 0, 0);
     }
+    if (!judge_ends(j, s))
+        return;
     for (uint32_t l = 0; l < s->protocol.lanes; l++)
         judge_lane(j, s, l);
     if (s->to == PLAN_HOST)

@@ -144,9 +144,37 @@ static void test_tight(void)
     for (uint32_t kernels = 300; kernels <= 1500; kernels += 1200) {
         Net n;
         long_chain(&n, kernels);
-        routed_in(&n, 40, 60);
+        routed_in(&n, 40, kernels > 300 ? 60 : 30);
         net_finish(&n);
     }
+}
+
+/* The judge sees an edge of fewer lanes than its stream has, and lanes that do not go straight. */
+static void test_judge(void)
+{
+    Net n;
+    Router *r;
+    net_init(&n, 30, 20, 8);
+    Kernel *a = strip(&n, 2, 4, 3, 0), *b = strip(&n, 20, 8, 3, 0);
+    Stream *s = stream(&n, a, b, 3, 10);
+    CU_ASSERT_TRUE_FATAL(plan_route(&n.plan, &n.c.arena, 100, &r));
+    CU_ASSERT_TRUE(judged_good(&n.plan, 100));
+    Kernel *ends[2] = {a, b};
+    for (unsigned i = 0; i < 2; i++) {
+        Shape shape = ends[i]->shape;
+        ends[i]->shape.lanes_in = ends[i]->shape.lanes_out = ends[i]->shape.h = 2;
+        CU_ASSERT_FALSE(judged_good(&n.plan, 100));
+        ends[i]->shape = shape;
+    }
+    CU_ASSERT_TRUE_FATAL(s->n_segments > 1);
+    for (unsigned i = 0; i < 2; i++) {
+        BundleSegment *g = &s->segments[i ? s->n_segments - 1 : 0];
+        CU_ASSERT_EQUAL(g->side, SIDE_E);
+        g->side = SIDE_S;
+        CU_ASSERT_FALSE(judged_good(&n.plan, 100));
+        g->side = SIDE_E;
+    }
+    net_finish(&n);
 }
 
 static void test_many(void)
@@ -722,6 +750,7 @@ int main(void)
         {"explained", test_explained},
         {"cut", test_cut},
         {"tight links", test_tight},
+        {"the judge", test_judge},
         {"forks", test_forks},
         {"bundles go on", test_bundles_go_on},
         {"given trees", test_given_trees},
