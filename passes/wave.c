@@ -397,14 +397,41 @@ static bool any_blocked(const Sizing *z)
     return any;
 }
 
+/* Forms of rows and how good they are. */
+typedef struct Forms {
+    const uint32_t *order;
+    const uint64_t *times; /* that a plan may take, ascending */
+    size_t n_times;
+    uint64_t below, best;
+    WaveVec *list; /* whose time came near to the best of their turn */
+} Forms;
+
+static Forms begin_forms(Sizing *z, const uint32_t *order, uint64_t below, WaveVec *list)
+{
+    Forms f = {.order = order, .below = below, .best = below, .list = list};
+    f.times = sizing_times(z, z->arena, &f.n_times);
+    for (; f.n_times > 0 && *f.times < z->plan->shapes_bound; f.times++)
+        f.n_times--;
+    return f;
+}
+
+static void try_form(Sizing *z, Layout *l, Forms *f, Wave w)
+{
+    if (!set_form(z, l, w, f->order))
+        return;
+    uint64_t near = f->best < f->below ? f->best + f->best / 32 : f->below;
+    w.T = least_time(z, l, f->order, f->times, f->n_times, near);
+    if (w.T >= near)
+        return;
+    f->best = w.T < f->best ? w.T : f->best;
+    vec_push(z->arena, f->list, w);
+}
+
 /* Every form whose time comes near to the best, the best first. */
 static void find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, WaveVec *list)
 {
-    size_t n_times, from = 0;
     const Machine *m = z->cx->machine;
-    uint64_t *times = sizing_times(z, z->arena, &n_times), best = below;
-    while (from < n_times && times[from] < z->plan->shapes_bound)
-        from++;
+    Forms f = begin_forms(z, order, below, list);
     uint32_t ways = any_blocked(z) ? 16 : 8;
     for (uint32_t form = 0; form < ways * MOST_BANDS; form++) { /* odd numbers of bands first */
         uint32_t at = form / ways;
@@ -421,13 +448,7 @@ static void find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t bel
         uint32_t n = splits(z, height / w.bands, upper);
         for (uint32_t i = 0; i < n; i++) {
             w.upper = upper[i];
-            set_form(z, l, w, order);
-            uint64_t near = best < below ? best + best / 32 : below;
-            w.T = least_time(z, l, order, times + from, n_times - from, near);
-            if (w.T >= near)
-                continue;
-            best = w.T < best ? w.T : best;
-            vec_push(z->arena, list, w);
+            try_form(z, l, &f, w);
         }
     }
 }
@@ -449,17 +470,13 @@ static const LaneSet *common_lanes(const Sizing *z, uint32_t *features)
  * that few lanes can take them from row to row. */
 static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, WaveVec *list)
 {
-    size_t n_times, from = 0;
     const Machine *m = z->cx->machine;
     uint32_t features, extent = m->width > m->height ? m->width : m->height;
     const LaneSet *set = common_lanes(z, &features);
-    uint64_t *times, best = below;
     if (!set || z->n > MANY) /* blocks that small leave room for their skips */
         return;
     z->once = true;
-    times = sizing_times(z, z->arena, &n_times);
-    while (from < n_times && times[from] < z->plan->shapes_bound)
-        from++;
+    Forms f = begin_forms(z, order, below, list);
     for (uint32_t i = 0; i < set->n; i++) {
         uint32_t along = set->of[i], most = extent / along; /* with at least a block each */
         if (features % along || along < SINGLE_LEAST || along * z->n < extent)
@@ -472,14 +489,7 @@ static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t b
                       .single = true,
                       .along = along,
                       .upper = along};
-            if (!set_form(z, l, w, order))
-                continue;
-            uint64_t near = best < below ? best + best / 32 : below;
-            w.T = least_time(z, l, order, times + from, n_times - from, near);
-            if (w.T >= near)
-                continue;
-            best = w.T < best ? w.T : best;
-            vec_push(z->arena, list, w);
+            try_form(z, l, &f, w);
         }
     }
 }

@@ -20,18 +20,10 @@
 #include "ir/support/vec.h"
 #include "passes/pack/search.h"
 
-enum {
-    PASSES = 12,
-    MAX_VARIED = 3000,
-    MAX_CELLS = 1000000,
-    FAR = 4,
-    LAST = PACK_SIGNATURE - 1,
-    MAX_STRIPS = 8
-};
+enum { PASSES = 12, MAX_VARIED = 3000, MAX_CELLS = 1000000, FAR = 4 };
 
 typedef struct Choice {
-    Leaf leaf;
-    uint32_t last_in, last_out; /* a variant of leaf.family if they are not its own */
+    Leaf leaf; /* of a variant of leaf.family if the last numbers are not that one's */
     int32_t thickness;
     double extra;         /* adapters at edges to kernels elsewhere */
     double ahead, behind; /* least costs of paths up to here and from here on, both with this one */
@@ -58,9 +50,10 @@ typedef struct Path {
     bool found;
 } Path;
 
-static int32_t thickness_of(const Path *q, const Stage *g, const PackShape *shape, bool turned)
+/* The last number of a signature. */
+static uint32_t last_of(uint64_t signature)
 {
-    return turned != q->e->strips[g->strip].stacked ? shape->h : shape->w;
+    return (uint32_t)(signature & 0xfffff);
 }
 
 static double own(const Path *q, const Stage *g, const Choice *c)
@@ -272,12 +265,8 @@ static void begin(Path *q, uint32_t *at)
         most = g->n > most ? g->n : most;
         for (uint32_t j = 0; j < g->n; j++) {
             const Leaf *l = &from->list[j].leaf;
-            const PackShape shape = {.w = l->w, .h = l->h};
-            const PackFamily *f = &s->classes[s->problem->class_of[g->kernel]].families[l->family];
             g->list[j] = (Choice){.leaf = *l,
-                                  .last_in = f->in[LAST],
-                                  .last_out = f->out[LAST],
-                                  .thickness = thickness_of(q, g, &shape, l->turned),
+                                  .thickness = leaf_thickness(l, e->strips[g->strip].stacked),
                                   .extra = extra_of(q, at, o, l)};
         }
     }
@@ -296,21 +285,19 @@ static void offer_variant(Path *q, const uint32_t *at, uint32_t o, const Choice 
     PackShape shape;
     uint32_t class_index = q->s->problem->class_of[g->kernel];
     if (of->leaf.family >= q->s->classes[class_index].n ||
-        (in == of->last_in && out == of->last_out) ||
+        (in == last_of(of->leaf.in) && out == last_of(of->leaf.out)) ||
         !m->variant(m->self, class_index, of->leaf.family, in, out, q->e->limit, &shape))
         return;
     Choice c = *of;
-    c.last_in = in;
-    c.last_out = out;
     c.leaf.in = (of->leaf.in & ~0xfffffull) | in;
     c.leaf.out = (of->leaf.out & ~0xfffffull) | out;
     c.leaf.w = shape.w;
     c.leaf.h = shape.h;
     c.leaf.time = shape.time;
     const ExactStrip *strip = &q->e->strips[g->strip];
-    if ((c.leaf.turned != strip->stacked ? shape.w : shape.h) > strip->length)
+    if (leaf_thickness(&c.leaf, !strip->stacked) > strip->length)
         return;
-    c.thickness = thickness_of(q, g, &shape, c.leaf.turned);
+    c.thickness = leaf_thickness(&c.leaf, strip->stacked);
     c.extra = extra_of(q, at, o, &c.leaf);
     vec_push(&q->arena, list, c);
 }
@@ -320,7 +307,7 @@ static uint32_t numbers_at(const Stage *g, const PackEdge *e, uint32_t *numbers,
 {
     uint32_t n = 0;
     for (uint32_t j = 0; j < g->n; j++) {
-        uint32_t x = (uint32_t)(signature_at(e, g->kernel, &g->list[j].leaf) & 0xfffff);
+        uint32_t x = last_of(signature_at(e, g->kernel, &g->list[j].leaf));
         if (!(seen[x / 64] >> x % 64 & 1))
             numbers[n++] = x;
         seen[x / 64] |= 1ull << x % 64;
@@ -351,8 +338,9 @@ static void add_variants(Path *q, const uint32_t *at)
             q->e->meter->steps += 30.0 * g->n * n;
             for (uint32_t j = 0; j < g->n; j++)
                 for (uint32_t i = 0; i < n; i++)
-                    offer_variant(q, at, o, &g->list[j], out ? g->list[j].last_in : numbers[i],
-                                  out ? numbers[i] : g->list[j].last_out, &more[o]);
+                    offer_variant(q, at, o, &g->list[j],
+                                  out ? last_of(g->list[j].leaf.in) : numbers[i],
+                                  out ? numbers[i] : last_of(g->list[j].leaf.out), &more[o]);
         }
     }
     most = 0;
@@ -524,7 +512,7 @@ bool exact_choose(Search *s, const Exact *e)
         const Choice *c = &q.stages[o].list[q.best[o]];
         e->leaves[o] = c->leaf;
         q.found = class_variant(s, s->problem->class_of[q.stages[o].kernel], c->leaf.family,
-                                c->last_in, c->last_out, &e->leaves[o].family);
+                                last_of(c->leaf.in), last_of(c->leaf.out), &e->leaves[o].family);
     }
     arena_free(&q.arena);
     return q.found;

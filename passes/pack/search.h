@@ -185,7 +185,7 @@ void rows_build(const Search *s, State *t, const Curve *curves, const Row *rows,
                 bool to_and_fro);
 
 /* strips.c: up to three long strips of kernels in order; the best of every kind. */
-enum { STRIPS_STARTS = 12 };
+enum { MAX_STRIPS = 3, STRIPS_STARTS = 12 };
 uint32_t strips_start(Search *s, Arena *a, State **starts, const Budget *b);
 
 /* shelves.c: the same for many kernels, or with keep-outs; NULL if there is none. */
@@ -260,6 +260,12 @@ AgreeSlot *agreements_slot(Agreements *t, uint64_t signature, unsigned subset);
 double agreements_price(const Agreements *t, unsigned subset); /* of the rest */
 void agreements_offer(Agreements *t, uint64_t signature, double cost, uint32_t option);
 double agreements_least(Agreements *t, uint64_t signature, uint32_t *option);
+
+/* Extent of a leaf along the sum of a strip's kernels, which are stacked or side by side. */
+static inline int32_t leaf_thickness(const Leaf *l, bool stacked)
+{
+    return l->turned != stacked ? l->h : l->w;
+}
 
 /* exact.c */
 typedef struct ExactStrip {

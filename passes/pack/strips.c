@@ -20,7 +20,6 @@
 #define FOR_CUTS 0.7 /* part of the budget; the rest is for exact.c */
 
 enum {
-    MAX_STRIPS = 3,
     MAX_KERNELS = 300,
     MAX_ROUNDS = 8,
     MAX_POPULAR = 200,
@@ -298,11 +297,6 @@ static void give_options(Strips *q, Arena *a, const Options *of_class, uint32_t 
     }
 }
 
-static int32_t option_thickness(const Option *o, bool stack)
-{
-    return o->leaf.turned != stack ? o->leaf.h : o->leaf.w;
-}
-
 /* Room for the thickness of strip i. */
 static int32_t room_of(const Strips *q, const Cut *c, bool stacked, unsigned i)
 {
@@ -348,7 +342,7 @@ static bool adapt(Strips *q, uint32_t level, const Cut *c, bool stacked)
             for (uint32_t o = begin; o < c->end[i]; o++) {
                 const Option *is = &q->options[q->order[o]].list[q->chosen[q->order[o]]];
                 q->leaves[o] = is->leaf;
-                sum += option_thickness(is, is_stack(stacked, i));
+                sum += leaf_thickness(&is->leaf, is_stack(stacked, i));
             }
             if (sum <= room_of(q, c, stacked, i))
                 continue;

@@ -301,30 +301,35 @@ static void test_sizes(void)
     printf("  3 kernels: %.4f s ", seconds_for(3, 100, 0, 0));
 }
 
+/* Kernels of one class between terminals, placed with the weights 1. */
+static PackResult place_one_class(Arena *a, PackModel model, PackProblem p, uint64_t effort)
+{
+    PackResult r;
+    p.model = &model;
+    p.n_classes = 1;
+    p.class_of = arena_array(a, uint32_t, p.n_kernels);
+    p.time = p.wire = 1;
+    pack_place(a, &p, &(PackOptions){.seed = 1, .effort = effort}, &r);
+    CU_ASSERT_EQUAL_FATAL(r.status, PACK_PLACED);
+    return r;
+}
+
 /* Nothing but terminals pulls: kernels go where they are. */
 static void test_terminals(void)
 {
     List l = {.families = {{.h = 2}}, .time = {1}, .w = {2}, .n = 1};
     PackModel model = {&l, list_families, list_shape, NULL, NULL};
-    uint32_t classes[2] = {0};
     PackTerminal terminals[3] = {{9, 5, false, false}, {3, -1, false, true}, {0, 9, true, false}};
     PackEdge edges[3] = {{0, 2, false, 1}, {3, 1, false, 2}, {1, 4, true, 1}};
-    PackProblem p = {.model = &model,
-                     .w = 10,
+    PackProblem p = {.w = 10,
                      .h = 10,
-                     .n_classes = 1,
                      .n_kernels = 2,
                      .n_edges = 3,
                      .n_terminals = 3,
-                     .class_of = classes,
                      .edges = edges,
-                     .terminals = terminals,
-                     .time = 1,
-                     .wire = 1};
+                     .terminals = terminals};
     Arena a = {0};
-    PackResult r;
-    pack_place(&a, &p, &(PackOptions){.seed = 1, .effort = 1}, &r);
-    CU_ASSERT_EQUAL_FATAL(r.status, PACK_PLACED);
+    PackResult r = place_one_class(&a, model, p, 1);
     CU_ASSERT_EQUAL(r.score, 1);
     CU_ASSERT(r.places[0].x == 8 && r.places[0].y == 4);
     CU_ASSERT(r.places[1].x == 2 && r.places[1].y == 8);
@@ -346,28 +351,20 @@ static bool one_wider(const void *self, uint32_t c, uint32_t family, uint32_t in
 static void test_wider(void)
 {
     List l = {.families = {{.h = 2}}, .time = {1}, .w = {5}, .n = 1};
-    uint32_t classes[3] = {0};
     PackTerminal terminals[2] = {{3, 0, false, true}, {3, 6, false, true}};
     PackEdge edges[4] = {{3, 0, false, 1}, {0, 1, false, 1}, {1, 2, false, 1}, {2, 4, false, 1}};
     for (int32_t w = 5; w <= 6; w++)
         for (unsigned may = 0; may < 2; may++) {
             PackModel model = {&l, list_families, list_shape, NULL, may ? one_wider : NULL};
-            PackProblem p = {.model = &model,
-                             .w = w,
+            PackProblem p = {.w = w,
                              .h = 6,
-                             .n_classes = 1,
                              .n_kernels = 3,
                              .n_edges = 4,
                              .n_terminals = 2,
-                             .class_of = classes,
                              .edges = edges,
-                             .terminals = terminals,
-                             .time = 1,
-                             .wire = 1};
+                             .terminals = terminals};
             Arena a = {0};
-            PackResult r;
-            pack_place(&a, &p, &(PackOptions){.seed = 1, .effort = 5}, &r);
-            CU_ASSERT_EQUAL_FATAL(r.status, PACK_PLACED);
+            PackResult r = place_one_class(&a, model, p, 5);
             bool wide = may && w == 6;
             CU_ASSERT_EQUAL(r.wire, wide ? 4 : 5);
             for (uint32_t k = 0; k < 3; k++)
