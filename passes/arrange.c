@@ -146,11 +146,12 @@ static bool end_placed(const Arrange *g, int32_t kernel)
     return kernel == PLAN_HOST || g->placed[kernel];
 }
 
-/* Counts k as placed. */
-uint64_t arrange_cost(Arrange *g, const Kernel *k)
+/* Hops, turns and the impossible, all streams of a kernel with ends that are placed, k counts as
+ * such. What comes to `most` is not summed up further. */
+static uint64_t cost_below(Arrange *g, const Kernel *k, uint64_t most)
 {
     uint64_t cost = 0;
-    for (uint32_t i = 0; i < n_streams(g, k); i++) {
+    for (uint32_t i = 0; i < n_streams(g, k) && cost < most; i++) {
         const Stream *s = stream_at(g, k, i);
         int32_t other = partner(g, k, i);
         if (end_placed(g, other))
@@ -246,7 +247,7 @@ static void try_at(Arrange *g, Kernel *k, int32_t x, int32_t y, Best *best)
     g->work++;
     if (!inside(g->plan->machine, plan_box(k)))
         return;
-    uint64_t cost = arrange_cost(g, k);
+    uint64_t cost = cost_below(g, k, best->found ? best->cost : UINT64_MAX);
     if ((best->found && cost >= best->cost) || !arrange_free(g, k))
         return;
     cost += tested_cost(g, k);
@@ -597,8 +598,9 @@ void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rou
             Kernel *k = g->plan->kernels.data[order[round % 2 ? n - 1 - i : i]];
             if (g->fixed[k->id])
                 continue;
-            Best now = {true,     arrange_cost(g, k) + tested_cost(g, k), k->x, k->y, k->turn,
-                        k->mirror};
+            Best now = {true,    cost_below(g, k, UINT64_MAX) + tested_cost(g, k),
+                        k->x,    k->y,
+                        k->turn, k->mirror};
             Best best = now;
             arrange_take(g, k);
             if (k->pin)
@@ -619,13 +621,14 @@ void arrange_improve(Arrange *g, const uint32_t *order, uint32_t n, unsigned rou
 /* One round of a kernel's turns and mirrors that keep its region. */
 static bool orient_one(Arrange *g, Kernel *k)
 {
-    Best best = {true, arrange_cost(g, k) + tested_cost(g, k), k->x, k->y, k->turn, k->mirror};
+    Best best = {true,     cost_below(g, k, UINT64_MAX) + tested_cost(g, k), k->x, k->y, k->turn,
+                 k->mirror};
     uint64_t before = best.cost;
     uint32_t first = k->turn % 2;
     for (unsigned o = 0; o < 4; o++) {
         k->turn = first + 2 * (o / 2);
         k->mirror = o % 2;
-        uint64_t cost = arrange_cost(g, k);
+        uint64_t cost = cost_below(g, k, UINT64_MAX);
         if (cost < best.cost && so_allowed(g, k))
             cost += tested_cost(g, k);
         if (cost < best.cost && so_allowed(g, k))

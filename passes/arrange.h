@@ -54,8 +54,7 @@ int32_t arrange_source(const Arrange *g, const Stream *s);
 unsigned arrange_source_end(const Arrange *g, const Stream *s);
 /* Is it one of a tree that forks and has to: its lanes lead around its consumers. */
 bool arrange_forks(const Plan *plan, const Stream *s);
-/* Hops, turns and the impossible, all streams of a kernel with ends that are placed; or all. */
-uint64_t arrange_cost(Arrange *g, const Kernel *k);
+/* Hops, turns and the impossible, all streams. */
 uint64_t arrange_total(Arrange *g);
 /* Is there room for the kernel as it stands. */
 bool arrange_free(const Arrange *g, const Kernel *k);

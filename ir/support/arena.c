@@ -15,6 +15,7 @@ enum { FIRST_BLOCK = 4096, LARGEST_STEP = 1 << 20, SHORT_TEXT = 256 };
 struct ArenaBlock {
     ArenaBlock *next;
     char *end;
+    char *used; // up to here, once another block is the head
     size_t size;
 };
 
@@ -40,6 +41,8 @@ static void add_block(Arena *a, size_t need)
     b->next = a->head;
     b->size = size;
     b->end = (char *)(b + 1) + size;
+    if (a->head)
+        a->head->used = a->cur;
     a->head = b;
     a->cur = (char *)(b + 1);
     a->end = b->end;
@@ -93,14 +96,16 @@ ArenaMark arena_mark(const Arena *a)
 
 void arena_rewind(Arena *a, ArenaMark mark)
 {
+    char *used = a->cur;
     while (a->head != mark.head) {
         ArenaBlock *b = a->head;
         a->head = b->next;
+        used = a->head ? a->head->used : NULL;
         free(b);
     }
     a->end = a->head ? a->head->end : NULL;
     if (mark.cur) // memory is handed out zeroed again
-        memset(mark.cur, 0, (size_t)(a->end - mark.cur));
+        memset(mark.cur, 0, (size_t)(used - mark.cur));
     a->cur = mark.cur;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes/pack/insert.c - maximal empty rectangles (Jylanki, "A thousand ways to pack the bin",
  * 2010, MAXRECTS): every fixed rectangle cuts the empty ones that it meets into up to four,
- * and those that lie in another are dropped. O(fixed x holes), and for the holes that are cut
- * their number squared. */
+ * and those that lie in another are dropped. A piece touches what cut it, and so does a hole that
+ * it lies in. O(fixed x holes), and for the holes that touch a rectangle their number squared. */
 #include "passes/pack/insert.h"
 
 #include <stdlib.h>
@@ -33,14 +33,18 @@ static void cut(Arena *a, PackHoles *q, PackRect hole, PackRect by)
 
 void pack_occupy(Arena *a, PackHoles *q, PackRect by)
 {
+    const PackRect reach = {by.x - 1, by.y - 1, by.w + 2, by.h + 2};
     size_t kept = 0;
-    q->pieces.n = 0;
+    q->pieces.n = q->beside.n = 0;
     for (size_t k = 0; k < q->free.n; k++) {
         PackRect r = q->free.data[k];
-        if (meet(r, by))
+        if (meet(r, by)) {
             cut(a, q, r, by);
-        else
-            q->free.data[kept++] = r;
+            continue;
+        }
+        q->free.data[kept++] = r;
+        if (meet(r, reach))
+            vec_push(a, &q->beside, r);
     }
     q->free.n = kept;
     for (size_t k = 0; k < q->pieces.n; k++) {
@@ -48,8 +52,8 @@ void pack_occupy(Arena *a, PackHoles *q, PackRect by)
         bool lies = false;
         for (size_t j = 0; j < q->pieces.n && !lies; j++)
             lies = j != k && holds(q->pieces.data[j], r) && (j < k || !holds(r, q->pieces.data[j]));
-        for (size_t j = 0; j < kept && !lies; j++)
-            lies = holds(q->free.data[j], r);
+        for (size_t j = 0; j < q->beside.n && !lies; j++)
+            lies = holds(q->beside.data[j], r);
         if (!lies)
             vec_push(a, &q->free, r);
     }

@@ -9,7 +9,7 @@
 /* The maximal empty rectangles of a grid, in a fixed order. */
 typedef struct PackHoles {
     VEC(PackRect) free;
-    VEC(PackRect) pieces; /* scratch */
+    VEC(PackRect) pieces, beside; /* scratch */
 } PackHoles;
 
 /* Takes a rectangle away from all of them; it may overlap what was taken before. */

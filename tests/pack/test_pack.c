@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "ir/support/rng.h"
+#include "passes/pack/insert.h"
 #include "passes/pack/pack.h"
 #include "tests/common/suite.h"
 
@@ -373,11 +374,72 @@ static void test_wider(void)
         }
 }
 
-static const CU_TestInfo tests[] = {
-    {"random problems", test_random},     {"keep-outs", test_keepouts},
-    {"too small", test_too_small},        {"a start", test_start},
-    {"many and few kernels", test_sizes}, {"terminals", test_terminals},
-    {"wider kernels", test_wider},        CU_TEST_INFO_NULL};
+/* All cells of a rectangle are on the grid and free. */
+static bool is_empty(PackRect r, const bool *taken, int32_t side)
+{
+    if (r.x < 0 || r.y < 0 || r.x + r.w > side || r.y + r.h > side)
+        return false;
+    for (int32_t y = r.y; y < r.y + r.h; y++)
+        for (int32_t x = r.x; x < r.x + r.w; x++)
+            if (taken[y * side + x])
+                return false;
+    return true;
+}
+
+static bool is_maximal(PackRect r, const bool *taken, int32_t side)
+{
+    return is_empty(r, taken, side) &&
+           !is_empty((PackRect){r.x - 1, r.y, r.w + 1, r.h}, taken, side) &&
+           !is_empty((PackRect){r.x, r.y - 1, r.w, r.h + 1}, taken, side) &&
+           !is_empty((PackRect){r.x, r.y, r.w + 1, r.h}, taken, side) &&
+           !is_empty((PackRect){r.x, r.y, r.w, r.h + 1}, taken, side);
+}
+
+/* The holes among random rectangles are the maximal ones of all, each once. */
+static void test_holes(void)
+{
+    enum { SIDE = 9, CASES = 300, FIXED = 8 };
+    Rng rng = {7};
+    for (unsigned c = 0; c < CASES; c++) {
+        Arena a = {0};
+        PackRect fixed[FIXED], *holes;
+        bool taken[SIDE * SIDE] = {0};
+        uint32_t n = rng_below(&rng, FIXED + 1), count = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            PackRect *r = &fixed[i];
+            r->x = (int32_t)rng_below(&rng, SIDE);
+            r->y = (int32_t)rng_below(&rng, SIDE);
+            r->w = 1 + (int32_t)rng_below(&rng, (uint32_t)(SIDE - r->x) < 4 ? SIDE - r->x : 4);
+            r->h = 1 + (int32_t)rng_below(&rng, (uint32_t)(SIDE - r->y) < 4 ? SIDE - r->y : 4);
+            for (int32_t y = r->y; y < r->y + r->h; y++)
+                for (int32_t x = r->x; x < r->x + r->w; x++)
+                    taken[y * SIDE + x] = true;
+        }
+        for (int32_t y = 0; y < SIDE; y++)
+            for (int32_t x = 0; x < SIDE; x++)
+                for (int32_t h = 1; h <= SIDE - y; h++)
+                    for (int32_t w = 1; w <= SIDE - x; w++)
+                        count += is_maximal((PackRect){x, y, w, h}, taken, SIDE);
+        uint32_t found = pack_holes(&a, SIDE, SIDE, fixed, n, &holes);
+        CU_ASSERT_EQUAL(found, count);
+        for (uint32_t i = 0; i < found; i++) {
+            CU_ASSERT_TRUE(is_maximal(holes[i], taken, SIDE));
+            for (uint32_t j = 0; j < i; j++)
+                CU_ASSERT_NOT_EQUAL(memcmp(&holes[i], &holes[j], sizeof *holes), 0);
+        }
+        arena_free(&a);
+    }
+}
+
+static const CU_TestInfo tests[] = {{"random problems", test_random},
+                                    {"keep-outs", test_keepouts},
+                                    {"too small", test_too_small},
+                                    {"a start", test_start},
+                                    {"many and few kernels", test_sizes},
+                                    {"terminals", test_terminals},
+                                    {"wider kernels", test_wider},
+                                    {"holes", test_holes},
+                                    CU_TEST_INFO_NULL};
 
 int main(void)
 {

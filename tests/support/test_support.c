@@ -117,6 +117,17 @@ static void test_arena(void)
         zero = zero && again[i] == 0;
     CU_ASSERT_TRUE(zero);
     CU_ASSERT_EQUAL(first[9], 5);
+    /* Within a block, and from several back into one in which something came after the mark. */
+    for (size_t many = 1; many < 100; many += 98) {
+        arena_rewind(&a, mark);
+        for (size_t i = 0; i < many; i++)
+            memset(arena_alloc(&a, 900, 1, 1), 1, 900);
+        arena_rewind(&a, mark);
+        again = arena_alloc(&a, 4000, 1, 1);
+        for (int i = 0; i < 4000; i++)
+            zero = zero && again[i] == 0;
+        CU_ASSERT_TRUE(zero);
+    }
     struct {
         int *data;
         size_t n, cap;
