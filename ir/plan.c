@@ -87,7 +87,7 @@ uint32_t plan_order(const Plan *p, bool deep, uint32_t *order)
 uint32_t protocol_words(const Protocol *p)
 {
     uint64_t elements =
-        (uint64_t)block_size(p->cols, p->segs, 0) * block_size(p->features, p->lanes, 0);
+        (uint64_t)block_size(p->cols, p->segs, 0) * lane_size(p->features, p->lanes, 0);
     return (uint32_t)((elements * dtype_bytes(p->dtype) + 3) / 4);
 }
 

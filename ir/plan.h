@@ -63,6 +63,37 @@ static inline uint32_t block_size(uint32_t n, uint32_t parts, uint32_t k)
     return n / parts + (k < n % parts);
 }
 
+/* How features are cut over lanes: into groups first, as many as the largest divisor that the
+ * lanes have in common with LANE_GROUPS, then every group over its lanes. Half as many groups have
+ * every other border, so lanes that share a divisor with LANE_GROUPS share borders, and an adapter
+ * between them works on a group at a time. Block 0 is a largest one, and no larger than that of
+ * block_size(features, lanes, .). */
+enum { LANE_GROUPS = 16 };
+
+static inline uint32_t lane_groups(uint32_t lanes)
+{
+    uint32_t g = LANE_GROUPS;
+    while (lanes % g)
+        g /= 2;
+    return g;
+}
+static inline uint32_t group_begin(uint32_t features, uint32_t groups, uint32_t k)
+{
+    return (uint32_t)(((uint64_t)features * k + groups - 1) / groups);
+}
+static inline uint32_t lane_begin(uint32_t features, uint32_t lanes, uint32_t k)
+{
+    uint32_t g = lane_groups(lanes), each = lanes / g, q = k / each;
+    uint32_t begin = group_begin(features, g, q), end = group_begin(features, g, q + 1);
+    return begin + block_begin(end - begin, each, k % each);
+}
+static inline uint32_t lane_size(uint32_t features, uint32_t lanes, uint32_t k)
+{
+    uint32_t g = lane_groups(lanes), each = lanes / g, q = k / each;
+    uint32_t all = group_begin(features, g, q + 1) - group_begin(features, g, q);
+    return block_size(all, each, k % each);
+}
+
 /* A candidate shape of a kernel and what it costs; the sizing pass picks one. */
 typedef struct Shape {
     uint32_t lanes_in, lanes_out;

@@ -99,9 +99,9 @@ static void end_lanes(const Sizing *z, const Stream *s, uint32_t i, uint32_t j, 
     *from = t->from.of[i];
     *to = t->to.of[j];
     if (s->from == PLAN_HOST)
-        *from = plan_port_lanes(*to, z->in_lanes);
+        *from = plan_port_lanes(s->protocol.features, *to, z->in_lanes);
     if (s->to == PLAN_HOST)
-        *to = plan_port_lanes(*from, z->out_lanes);
+        *to = plan_port_lanes(s->protocol.features, *from, z->out_lanes);
 }
 
 static const AdapterCell *adapter_cell(Sizing *z, const Stream *s, uint32_t i, uint32_t j)
@@ -434,9 +434,9 @@ bool sizing_adapter(const Sizing *z, const Stream *s, Shape *shape)
     if (s->to != PLAN_HOST)
         to = plan_lanes_needed(z->choice[s->to].kernel, s->to_input, sizing_chosen(z, s->to));
     if (s->from == PLAN_HOST)
-        from = plan_port_lanes(to, z->in_lanes);
+        from = plan_port_lanes(s->protocol.features, to, z->in_lanes);
     if (s->to == PLAN_HOST)
-        to = plan_port_lanes(from, z->out_lanes);
+        to = plan_port_lanes(s->protocol.features, from, z->out_lanes);
     *shape = (Shape){.lanes_in = from, .lanes_out = to, .split = 1, .segs_out = s->protocol.segs};
     return from != to;
 }

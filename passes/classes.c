@@ -328,8 +328,12 @@ void sizing_ports(Sizing *z, uint32_t in, uint32_t out)
 /* ---- all cuts ---- */
 
 /* Lanes that are the fewest for some size of blocks; with `ports`, also those for it that go
- * best with so many lanes of the host. */
-static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t ports, uint32_t *list)
+ * best with so many lanes of the host; with `groups`, also the next that cut features
+ * in LEAST_GROUPS groups and more. */
+enum { LEAST_GROUPS = LANE_GROUPS / 2 };
+
+static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t ports, bool groups,
+                         uint32_t *list)
 {
     uint32_t n = 0;
     for (uint32_t block = features; block >= 1;) {
@@ -343,10 +347,15 @@ static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t ports, uint3
         next = next < block ? next : block - 1;
         uint32_t end = (features + next - 1) / next, best = lanes;
         for (uint32_t i = lanes + 1; ports && i < end && i <= most; i++)
-            if (plan_port_lanes(i, ports) > plan_port_lanes(best, ports))
+            if (plan_port_lanes(features, i, ports) > plan_port_lanes(features, best, ports))
                 best = i;
         if (best > lanes)
             list[n++] = best;
+        for (uint32_t g = LEAST_GROUPS, last = lanes; groups && g <= LANE_GROUPS; g *= 2) {
+            uint32_t even = (lanes + g - 1) / g * g;
+            if (even > last && even < end && even <= most && even != best)
+                list[n++] = last = even;
+        }
         block = next;
     }
     return n;
@@ -363,7 +372,7 @@ static bool has_shape(const KernelClass *c, const Shape *shape)
     return false;
 }
 
-static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cycles)
+static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cycles, bool groups)
 {
     const Machine *m = z->cx->machine;
     uint32_t extent = m->width > m->height ? m->width : m->height;
@@ -381,9 +390,9 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
     uint32_t *cuts[2], n[2];
     uint32_t features[2] = {c->protocol[0].features, (uint32_t)type_features(&k->anchor->type)};
     for (int i = 0; i < 2; i++) {
-        cuts[i] = arena_array(z->arena, uint32_t, 2 * (size_t)extent + 2);
+        cuts[i] = arena_array(z->arena, uint32_t, 4 * (size_t)extent + 4);
         bool host = i == 0 ? c->host_in : c->host_out;
-        n[i] = all_cuts(features[i], extent, host ? z->in_lanes : 0, cuts[i]);
+        n[i] = all_cuts(features[i], extent, host ? z->in_lanes : 0, groups, cuts[i]);
     }
     ShapeVec all = {0};
     uint32_t segs = c->shapes.data[0].segs_out;
@@ -408,12 +417,15 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
 
 void sizing_refine(Sizing *z, uint64_t cycles)
 {
+    bool joins = false; /* with skips all rows have to agree on lanes */
+    for (uint32_t k = 0; k < z->n; k++)
+        joins = joins || z->choice[k].joins;
     for (uint32_t k = 0; k < z->n; k++) {
         KernelClass *c = z->choice[k].class_of;
         if (c->fine || z->choice[k].kernel->kind != KERNEL_MATVEC)
             continue;
         c->fine = true;
-        refine_class(z, c, z->choice[k].kernel, cycles);
+        refine_class(z, c, z->choice[k].kernel, cycles, joins);
     }
     sizing_tables(z);
 }

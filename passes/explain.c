@@ -165,7 +165,9 @@ static const AdapterCost *adapter_for(Judge *j, uint32_t end, uint32_t lanes)
             return &j->adapters.data[i];
     const End *e = &j->ends[end];
     const PassContext *cx = j->story->cx;
-    uint32_t far = e->host ? plan_port_lanes(lanes, plan_host_lanes(cx->plan)) : e->lanes;
+    uint32_t far =
+        e->host ? plan_port_lanes(e->stream->protocol.features, lanes, plan_host_lanes(cx->plan))
+                : e->lanes;
     AdapterCost c = {.end = end, .lanes = lanes, .needed = far != lanes};
     if (c.needed) {
         c.shape = (Shape){.lanes_in = e->input >= 0 ? far : lanes,

@@ -125,8 +125,9 @@ uint32_t plan_core_limit(const PassContext *cx);
 void plan_note_largest(PassContext *cx, const char *how);
 /* Lanes that a kernel of this shape takes in by its input. */
 uint32_t plan_lanes_needed(const Kernel *k, uint32_t input, const Shape *s);
-uint32_t plan_host_lanes(const Plan *plan);              /* the most of one host stream */
-uint32_t plan_port_lanes(uint32_t lanes, uint32_t most); /* the most that divide `lanes` */
+uint32_t plan_host_lanes(const Plan *plan); /* the most of one host stream */
+/* The most that divide `lanes`; of lanes that cut the features unevenly, the groups. */
+uint32_t plan_port_lanes(uint32_t features, uint32_t lanes, uint32_t most);
 
 /* Words a sample that links may carry: the target, twice that, any. */
 uint64_t plan_link_limit(const Plan *plan, unsigned step);

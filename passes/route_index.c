@@ -300,7 +300,7 @@ void router_add_kernel(Router *r, const Kernel *k)
     Side side = SIDE_RAMP;
     if (k->anchor && kernel_is_matrix(k->kind) && k->shape.w > 1) {
         words = (uint64_t)type_positions(&k->anchor->type) *
-                block_size((uint32_t)type_features(&k->anchor->type), k->shape.lanes_out, 0);
+                lane_size((uint32_t)type_features(&k->anchor->type), k->shape.lanes_out, 0);
         side = plan_side(k, SIDE_E);
     } else if (k->anchor && k->kind == KERNEL_REDUCE && k->shape.h > 1) {
         words = 2 * (uint64_t)type_positions(&k->anchor->type);

@@ -6,7 +6,7 @@
  * second input of the unturned one behind it, which gives its results along the row as well.
  * What the first sends the second leaves the row and comes back, in a U over the rows beside it.
  * Rows are filled to and fro; they
- * differ in lanes (by halves), so that they fill the fabric, and all is chosen anew when a kernel
+ * differ in lanes, so that they fill the fabric, and all is chosen anew when a kernel
  * comes to stand in a row that is not the one it was chosen for. From one to the next a stream
  * turns with few lanes, between two adapters; a row ends where that can be: before a turned kernel,
  * the last such one that leaves room for the strips and the turn. A stream over several rows stays
@@ -24,9 +24,14 @@ bool single_rows(Layout *l, uint32_t along, uint32_t count)
         return false;
     while (l->bands < count)
         l->along[l->bands++] = along;
-    for (uint32_t n = along / 2; n >= SINGLE_LEAST && l->bands < WAVE_ROWS; n /= 2)
+    for (uint32_t i = l->common->n; i-- > 0;) {
+        uint32_t n = l->common->of[i];
+        if (n >= along || !single_suits(l->features, n) ||
+            (l->features % n && lane_groups(n) < lane_groups(along)))
+            continue;
         for (; rest >= (int32_t)n && l->bands < WAVE_ROWS; rest -= (int32_t)n)
             l->along[l->bands++] = n;
+    }
     spare = rest / (int32_t)l->bands; /* for kernels of more lanes */
     for (uint32_t i = 0; i < l->bands; i++, v += (int32_t)l->along[i - 1] + spare)
         l->top[i] = v;

@@ -37,10 +37,13 @@ uint32_t plan_lanes_needed(const Kernel *k, uint32_t input, const Shape *s)
     return matrix && input > 0 ? s->lanes_out : s->lanes_in;
 }
 
-uint32_t plan_port_lanes(uint32_t n, uint32_t cap)
+uint32_t plan_port_lanes(uint32_t features, uint32_t lanes, uint32_t most)
 {
-    for (uint32_t d = n < cap ? n : cap; d > 1; d--)
-        if (n % d == 0)
+    uint32_t of = lanes;
+    if (lanes > most && features % lanes && lane_groups(lanes) > 1)
+        of = lane_groups(lanes);
+    for (uint32_t d = of < most ? of : most; d > 1; d--)
+        if (of % d == 0)
             return d;
     return 1;
 }

@@ -454,32 +454,32 @@ static void find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t bel
 }
 
 /* Lanes of what forks and joins: those of the first matrix kernel that does. */
-static const LaneSet *common_lanes(const Sizing *z, uint32_t *features)
+static void find_common(const Sizing *z, Layout *l)
 {
+    l->common = NULL;
     for (uint32_t k = 0; k < z->n; k++) {
         const Choice *c = &z->choice[k];
         if (!c->joins || !kernel_is_matrix(c->kernel->kind))
             continue;
-        *features = (uint32_t)type_features(&c->kernel->result->type);
-        return &c->class_of->lanes_out;
+        l->features = (uint32_t)type_features(&c->kernel->result->type);
+        l->common = &c->class_of->lanes_out;
+        break;
     }
-    return NULL;
 }
 
-/* Single rows, for networks with skips: numbers of lanes along that cut the features evenly, so
- * that few lanes can take them from row to row. */
+/* Single rows, for networks with skips. */
 static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, WaveVec *list)
 {
     const Machine *m = z->cx->machine;
-    uint32_t features, extent = m->width > m->height ? m->width : m->height;
-    const LaneSet *set = common_lanes(z, &features);
-    if (!set || z->n > MANY) /* blocks that small leave room for their skips */
+    uint32_t extent = m->width > m->height ? m->width : m->height;
+    find_common(z, l);
+    if (!l->common || z->n > MANY) /* blocks that small leave room for their skips */
         return;
     z->once = true;
     Forms f = begin_forms(z, order, below, list);
-    for (uint32_t i = 0; i < set->n; i++) {
-        uint32_t along = set->of[i], most = extent / along; /* with at least a block each */
-        if (features % along || along < SINGLE_LEAST || along * z->n < extent)
+    for (uint32_t i = 0; i < l->common->n; i++) {
+        uint32_t along = l->common->of[i], most = extent / along; /* with at least a block each */
+        if (!single_suits(l->features, along) || along * z->n < extent)
             continue;
         most = most < z->n / 2 ? most : z->n / 2;
         for (uint32_t form = 0; form < 4 * most; form++) {

@@ -47,15 +47,15 @@ void build_adapter(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     uint32_t most = positions_of(in), gi = group_in(p), go = group_out(p);
     AdapterPlace a = adapter_place(p, cx, cy);
     uint32_t own_group = p->kernel->mirror ? p->groups - 1 - a.group : a.group;
-    uint32_t begin = block_begin(in->features, p->shape.lanes_in, own_group * gi);
+    uint32_t begin = lane_begin(in->features, p->shape.lanes_in, own_group * gi);
     uint32_t end = own_group + 1 == p->groups
                        ? in->features
-                       : block_begin(in->features, p->shape.lanes_in, (own_group + 1) * gi);
+                       : lane_begin(in->features, p->shape.lanes_in, (own_group + 1) * gi);
     Scalar px, n_all;
     if (a.column == ADAPTER_SCATTER) {
         uint32_t lane = lane_of(p, &a, p->shape.lanes_out);
-        uint32_t first = block_begin(in->features, p->shape.lanes_out, lane);
-        uint32_t size = block_size(in->features, p->shape.lanes_out, lane);
+        uint32_t first = lane_begin(in->features, p->shape.lanes_out, lane);
+        uint32_t size = lane_size(in->features, p->shape.lanes_out, lane);
         uint32_t all = end - begin;
         bool from_stream = gi == 1;
         uint32_t x =
@@ -86,8 +86,8 @@ void build_adapter(const Part *p, Core *c, uint32_t cx, uint32_t cy)
 
     /* Gather: features of the cores before (`had`), then with our own. */
     uint32_t lane = lane_of(p, &a, p->shape.lanes_in);
-    uint32_t first = block_begin(in->features, p->shape.lanes_in, lane);
-    uint32_t size = block_size(in->features, p->shape.lanes_in, lane);
+    uint32_t first = lane_begin(in->features, p->shape.lanes_in, lane);
+    uint32_t size = lane_size(in->features, p->shape.lanes_in, lane);
     uint32_t had = p->kernel->mirror ? end - first - size : first - begin, all = had + size;
     bool starts = a.index == 0, ends = a.index == gi - 1;
     bool sends_out = ends && go == 1;

@@ -295,8 +295,8 @@ static void find_runs(Arena *a, const Part *p, uint32_t n, bool columns, RunVec 
 static const char *shape_text(Arena *a, const Part *p)
 {
     const Shape *s = &p->shape;
-    uint32_t o = block_size(p->mid.features, s->lanes_out, 0);
-    uint32_t c = block_size(p->in[0].features, s->lanes_in, 0);
+    uint32_t o = lane_size(p->mid.features, s->lanes_out, 0);
+    uint32_t c = lane_size(p->in[0].features, s->lanes_in, 0);
     switch (p->form) {
     case FORM_DIRECT:
         return arena_printf(a, "%u x %u blocks of %u x %u", s->w, s->h, c, o);
@@ -363,7 +363,7 @@ static uint32_t add_chain_stream(Emitter *e, const Part *p, uint32_t origin)
 {
     const Kernel *k = p->kernel;
     const Protocol *c = p->form == FORM_REDUCE ? &p->result : &p->mid;
-    uint32_t words = positions_of(c) * block_size(c->features, p->shape.lanes_out, 0);
+    uint32_t words = positions_of(c) * lane_size(c->features, p->shape.lanes_out, 0);
     StreamInfo s = {.name = arena_printf(e->arena, "partial results of %s", k->name),
                     .from = (int32_t)k->id,
                     .to = (int32_t)k->id,
@@ -452,8 +452,7 @@ static void port_program(Emitter *e, const Stream *s, uint32_t lane, Core *c)
     const Protocol *p = &s->protocol;
     bool sink = s->to == PLAN_HOST;
     uint32_t size = dtype_bytes(p->dtype);
-    int64_t position = (int64_t)p->features * size,
-            begin = block_begin(p->features, p->lanes, lane);
+    int64_t position = (int64_t)p->features * size, begin = lane_begin(p->features, p->lanes, lane);
     *c = (Core){0};
     core_start(c, e->arena, e->plan->machine);
     c->origin = add_origin(e, s->name, s->span);
@@ -462,7 +461,7 @@ static void port_program(Emitter *e, const Stream *s, uint32_t lane, Core *c)
     uint32_t seg = core_loop(c, core_number(c, p->segs));
     Operand mem = op_mem(p->dtype, ZERO, ZERO, ZERO, core_number(c, p->features), ONE);
     mem.step[row] = core_number(c, p->cols * position);
-    Scalar px, n = core_number(c, block_size(p->features, p->lanes, lane));
+    Scalar px, n = core_number(c, lane_size(p->features, p->lanes, lane));
     if (p->cols % p->segs == 0) {
         px = core_number(c, p->cols / p->segs);
         mem.base = core_number(c, begin * size);
@@ -516,7 +515,7 @@ static void port_rate(const Machine *m, uint64_t ports, uint64_t all_words, uint
 
 static uint64_t lane_words(const Protocol *p, uint32_t lane)
 {
-    uint64_t words = 0, n = block_size(p->features, p->lanes, lane);
+    uint64_t words = 0, n = lane_size(p->features, p->lanes, lane);
     for (uint32_t i = 0; i < p->segs; i++)
         words += (block_size(p->cols, p->segs, i) * n * dtype_bytes(p->dtype) + 3) / 4;
     return words * p->rows;

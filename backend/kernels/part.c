@@ -253,7 +253,7 @@ uint32_t adapter_groups(uint32_t features, uint32_t a, uint32_t b)
     for (uint32_t g = 1; g <= a && g <= b; g++) {
         bool fits = a % g == 0 && b % g == 0;
         for (uint32_t q = 1; fits && q < g; q++)
-            fits = block_begin(features, a, q * (a / g)) == block_begin(features, b, q * (b / g));
+            fits = lane_begin(features, a, q * (a / g)) == lane_begin(features, b, q * (b / g));
         if (fits)
             most = g;
     }
@@ -363,7 +363,7 @@ bool part_make(Arena *a, const Kernel *k, const Protocol *protocol_in, const Mac
     case FORM_WINDOW:
         p->mid.segs = wish;
         if (p->pool.present && p->pool.global) {
-            uint32_t o = block_size(p->mid.features, p->shape.lanes_out, 0);
+            uint32_t o = lane_size(p->mid.features, p->shape.lanes_out, 0);
             p->mid.segs = (uint32_t)(((uint64_t)p->mid.cols * o + 1023) / 1024);
             if (p->mid.segs > p->mid.cols)
                 p->mid.segs = p->mid.cols;
@@ -442,7 +442,7 @@ uint64_t part_column_kind(const Part *p, uint32_t cx)
     case FORM_DIRECT:
     case FORM_WINDOW:
     case FORM_ACCUMULATE:
-        return (uint64_t)block_size(p->in[0].features, p->shape.lanes_in, part_lane_in(p, cx, 0))
+        return (uint64_t)lane_size(p->in[0].features, p->shape.lanes_in, part_lane_in(p, cx, 0))
                    << 32 |
                (uint64_t)(cx % p->shape.split) << 8 | place_kind(cx, p->shape.w);
     case FORM_LINE:
@@ -460,9 +460,9 @@ uint64_t part_row_kind(const Part *p, uint32_t cy)
     case FORM_WINDOW:
     case FORM_ACCUMULATE:
     case FORM_LINE:
-        return block_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, 0, cy));
+        return lane_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, 0, cy));
     case FORM_REDUCE:
-        return (uint64_t)block_size(p->in[0].features, p->shape.lanes_in, part_lane_in(p, 0, cy))
+        return (uint64_t)lane_size(p->in[0].features, p->shape.lanes_in, part_lane_in(p, 0, cy))
                    << 8 |
                place_kind(cy, p->shape.h);
     case FORM_ADAPTER:
@@ -499,10 +499,10 @@ static void fill_matrix(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy
     const float *w = p->weights->value; /* conv2d [o][c][r][s], linear [o][k] */
     const Protocol *in = &p->in[0];
     uint32_t lane = part_lane_in(p, cx, cy), row = part_lane_out(p, cx, cy);
-    uint32_t c0 = block_begin(in->features, p->shape.lanes_in, lane);
-    uint32_t nc = block_size(in->features, p->shape.lanes_in, lane);
-    uint32_t o0 = block_begin(p->mid.features, p->shape.lanes_out, row);
-    uint32_t no = block_size(p->mid.features, p->shape.lanes_out, row);
+    uint32_t c0 = lane_begin(in->features, p->shape.lanes_in, lane);
+    uint32_t nc = lane_size(in->features, p->shape.lanes_in, lane);
+    uint32_t o0 = lane_begin(p->mid.features, p->shape.lanes_out, row);
+    uint32_t no = lane_size(p->mid.features, p->shape.lanes_out, row);
     uint64_t at = 0;
     if (p->form == FORM_WINDOW) {
         uint32_t kh = p->kernel_size[0], kw = p->kernel_size[1];
@@ -545,8 +545,8 @@ static void fill_micro(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy,
     const Protocol *at = b->fill_index < p->n_before ? &p->mid : &p->result;
     uint32_t lane = part_lane_out(p, cx, cy);
     uint32_t features = p->form == FORM_REDUCE ? 1 : at->features;
-    uint32_t o0 = block_begin(features, p->shape.lanes_out, lane);
-    uint32_t no = block_size(features, p->shape.lanes_out, lane);
+    uint32_t o0 = lane_begin(features, p->shape.lanes_out, lane);
+    uint32_t no = lane_size(features, p->shape.lanes_out, lane);
     const Type *t = &m->constant->type;
     if (m->operand == MICRO_FEATURE) {
         for (uint32_t i = 0; i < no; i++)
@@ -583,7 +583,7 @@ void part_fill(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy, uint8_t
         break;
     case FILL_BIAS: {
         uint32_t lane = part_lane_out(p, cx, cy);
-        uint32_t begin = block_begin(p->mid.features, p->shape.lanes_out, lane);
+        uint32_t begin = lane_begin(p->mid.features, p->shape.lanes_out, lane);
         for (uint32_t i = 0; i < b->bytes / dtype_bytes(b->dtype); i++)
             put(out, i, b->dtype, p->bias->value[begin + i]);
         break;
@@ -593,7 +593,7 @@ void part_fill(const Part *p, const Buffer *b, uint32_t cx, uint32_t cy, uint8_t
         break;
     case FILL_INDEX: {
         uint32_t lane = part_lane_in(p, cx, cy);
-        uint32_t begin = block_begin(p->in[0].features, p->shape.lanes_in, lane);
+        uint32_t begin = lane_begin(p->in[0].features, p->shape.lanes_in, lane);
         for (uint32_t i = 0; i < b->bytes / dtype_bytes(b->dtype); i++)
             put(out, i, b->dtype, begin + i);
         break;

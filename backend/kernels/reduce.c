@@ -94,7 +94,7 @@ void build_reduce(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     const Node *n = p->kernel->anchor;
     bool argmax = n->op == OP_ARGMAX, maximum = n->op == OP_REDUCE_MAX;
     uint32_t most = positions_of(in);
-    uint32_t n_c = block_size(in->features, p->shape.lanes_in, part_lane_in(p, cx, cy));
+    uint32_t n_c = lane_size(in->features, p->shape.lanes_in, part_lane_in(p, cx, cy));
     uint32_t x =
         core_wire(c, WIRE_INPUT, 0, true, words_of(in->dtype, (uint64_t)most * n_c), p->slots[0]);
     Strip s = start_strip(c, p, cy, argmax ? 2 * most : most);

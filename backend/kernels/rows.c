@@ -489,8 +489,8 @@ static void begin_core(Rows *r, uint32_t cy)
     const Part *p = r->p;
     Core *c = r->c;
     const Protocol *in = &p->in[0];
-    r->n_o = block_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, r->cx, cy));
-    r->n_c = block_size(in->features, p->shape.lanes_in, part_lane_in(p, r->cx, cy));
+    r->n_o = lane_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, r->cx, cy));
+    r->n_c = lane_size(in->features, p->shape.lanes_in, part_lane_in(p, r->cx, cy));
     r->o = core_number(c, r->n_o);
     r->taps = part_taps(p, r->cx);
     r->n_in = core_number(c, (int64_t)r->n_c * r->taps.cols);
@@ -738,8 +738,8 @@ void build_accumulate(const Part *p, Core *c, uint32_t cx, uint32_t cy)
 {
     const Protocol *in = &p->in[0];
     bool last = cx == p->shape.w - 1;
-    uint32_t n_o = block_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, cx, cy));
-    uint32_t n_c = block_size(in->features, p->shape.lanes_in, part_lane_in(p, cx, cy));
+    uint32_t n_o = lane_size(p->mid.features, p->shape.lanes_out, part_lane_out(p, cx, cy));
+    uint32_t n_c = lane_size(in->features, p->shape.lanes_in, part_lane_in(p, cx, cy));
     uint32_t messages = in->rows * in->segs;
     uint32_t split = p->shape.split;
     bool even = in->cols % in->segs == 0;

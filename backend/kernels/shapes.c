@@ -415,7 +415,7 @@ uint32_t part_lead(const Part *p, uint32_t input)
 static uint64_t chain_cycles(const Part *p, const Machine *m)
 {
     uint64_t words =
-        (uint64_t)positions_of(&p->mid) * block_size(p->mid.features, p->shape.lanes_out, 0);
+        (uint64_t)positions_of(&p->mid) * lane_size(p->mid.features, p->shape.lanes_out, 0);
     uint64_t links = p->form == FORM_REDUCE || p->form == FORM_ADAPTER ? p->shape.h : p->shape.w;
     return (links - 1) * (words + m->setup + m->hop + 2 * m->ramp);
 }
