@@ -68,7 +68,7 @@ static inline uint32_t block_size(uint32_t n, uint32_t parts, uint32_t k)
  * every other border, so lanes that share a divisor with LANE_GROUPS share borders, and an adapter
  * between them works on a group at a time. Block 0 is a largest one, and no larger than that of
  * block_size(features, lanes, .). */
-enum { LANE_GROUPS = 16 };
+enum { LANE_GROUPS = 32 };
 
 static inline uint32_t lane_groups(uint32_t lanes)
 {

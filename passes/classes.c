@@ -327,11 +327,16 @@ void sizing_ports(Sizing *z, uint32_t in, uint32_t out)
 
 /* ---- all cuts ---- */
 
+/* Groups that an adapter to the lanes of the host works on. */
+static uint32_t port_groups(uint32_t features, uint32_t lanes, uint32_t ports)
+{
+    bool even = features % lanes == 0 || lane_groups(lanes) > 1;
+    return even ? plan_port_lanes(features, lanes, ports) : 1;
+}
+
 /* Lanes that are the fewest for some size of blocks; with `ports`, also those for it that go
  * best with so many lanes of the host; with `groups`, also the next that cut features
  * in LEAST_GROUPS groups and more. */
-enum { LEAST_GROUPS = LANE_GROUPS / 2 };
-
 static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t ports, bool groups,
                          uint32_t *list)
 {
@@ -347,7 +352,7 @@ static uint32_t all_cuts(uint32_t features, uint32_t most, uint32_t ports, bool 
         next = next < block ? next : block - 1;
         uint32_t end = (features + next - 1) / next, best = lanes;
         for (uint32_t i = lanes + 1; ports && i < end && i <= most; i++)
-            if (plan_port_lanes(features, i, ports) > plan_port_lanes(features, best, ports))
+            if (port_groups(features, i, ports) > port_groups(features, best, ports))
                 best = i;
         if (best > lanes)
             list[n++] = best;
@@ -390,7 +395,7 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
     uint32_t *cuts[2], n[2];
     uint32_t features[2] = {c->protocol[0].features, (uint32_t)type_features(&k->anchor->type)};
     for (int i = 0; i < 2; i++) {
-        cuts[i] = arena_array(z->arena, uint32_t, 4 * (size_t)extent + 4);
+        cuts[i] = arena_array(z->arena, uint32_t, 5 * (size_t)extent + 5);
         bool host = i == 0 ? c->host_in : c->host_out;
         n[i] = all_cuts(features[i], extent, host ? z->in_lanes : 0, groups, cuts[i]);
     }

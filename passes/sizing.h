@@ -8,6 +8,7 @@
 
 #include "passes/planner.h"
 
+enum { LEAST_GROUPS = 16 }; /* that lanes which cut features unevenly should have (plan.h) */
 #define SIZE_NEVER (UINT64_MAX / 8) /* a cost that cannot be had */
 
 typedef struct LaneSet {

@@ -374,7 +374,8 @@ static uint32_t splits(const Sizing *z, uint32_t band, uint32_t *list)
         const LaneSet *set = class_of->host_in ? &class_of->lanes_in : &class_of->lanes_out;
         for (uint32_t i = 0; i < set->n && n < MOST_SPLITS; i++) {
             uint32_t up = set->of[i];
-            if (up <= half || up > half + half / 12 || class_of->protocol[0].features % up ||
+            if (up <= half || up > half + half / 12 ||
+                !single_suits(class_of->protocol[0].features, up) ||
                 !(class_of->host_in || class_of->host_out))
                 continue;
             bool known = false;

@@ -67,8 +67,7 @@ bool single_rows(Layout *l, uint32_t along, uint32_t count);
  * an adapter to as many lanes as there are groups works on a group at a time. */
 static inline bool single_suits(uint32_t features, uint32_t lanes)
 {
-    return lanes >= SINGLE_LEAST &&
-           (features % lanes == 0 || lane_groups(lanes) * 2 >= LANE_GROUPS);
+    return lanes >= SINGLE_LEAST && (features % lanes == 0 || lane_groups(lanes) >= LEAST_GROUPS);
 }
 /* The kernels from place `from` of the order on are to stand in this row; false: the first was to,
  * or one of as many lanes. */

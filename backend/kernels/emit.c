@@ -259,20 +259,34 @@ static bool emit_cores(KernelEmitter *k, Grid g)
 /* Positions along one axis of equal kind, at steady steps. */
 typedef struct Run {
     uint64_t kind;
-    uint32_t begin, n, step;
+    uint32_t begin, n, step, phase;
     bool closed;
 } Run;
 
 typedef VEC(Run) RunVec;
 
+/* Blocks of features repeat from group to group of the lanes. After how many positions they do, if
+ * that makes fewer runs than to look for neighbors of equal size; else 1. */
+static uint32_t run_period(const Part *p, bool columns)
+{
+    uint32_t lanes = columns ? p->shape.lanes_in : p->shape.lanes_out;
+    uint32_t features = columns ? p->in[0].features : p->mid.features;
+    uint32_t groups = lane_groups(lanes), each = lanes / groups;
+    if (!kernel_is_matrix(p->kernel->kind) || features % lanes == 0 || features % groups ||
+        each >= 2 * groups)
+        return 1;
+    return columns ? each * p->shape.split : each;
+}
+
 static void find_runs(Arena *a, const Part *p, uint32_t n, bool columns, RunVec *runs)
 {
+    uint32_t period = run_period(p, columns);
     for (uint32_t i = 0; i < n; i++) {
         uint64_t kind = columns ? part_column_kind(p, i) : part_row_kind(p, i);
         bool found = false;
         for (size_t r = 0; r < runs->n && !found; r++) {
             Run *u = &runs->data[r];
-            if (u->kind != kind || u->closed)
+            if (u->kind != kind || u->phase != i % period || u->closed)
                 continue;
             if (u->n == 1) {
                 u->step = i - u->begin;
@@ -286,7 +300,7 @@ static void find_runs(Arena *a, const Part *p, uint32_t n, bool columns, RunVec 
             }
         }
         if (!found) {
-            Run u = {kind, i, 1, 1, false};
+            Run u = {kind, i, 1, 1, i % period, false};
             vec_push(a, runs, u);
         }
     }

@@ -79,12 +79,38 @@ static void blocks(void)
         }
 }
 
+/* Lanes cut features without gaps, the first block is a largest one and no larger than it has to
+ * be, and lanes that share a divisor with LANE_GROUPS share as many borders. */
+static void lanes(void)
+{
+    for (uint32_t n = 1; n < 300; n += 1 + n / 16)
+        for (uint32_t parts = 1; parts <= n; parts++) {
+            uint32_t at = 0, groups = lane_groups(parts);
+            for (uint32_t k = 0; k < parts; k++) {
+                uint32_t size = lane_size(n, parts, k);
+                CU_ASSERT_EQUAL(lane_begin(n, parts, k), at);
+                CU_ASSERT_TRUE(size > 0 && size <= lane_size(n, parts, 0));
+                at += size;
+            }
+            CU_ASSERT_EQUAL(at, n);
+            CU_ASSERT_EQUAL(lane_size(n, parts, 0), (n + parts - 1) / parts);
+            CU_ASSERT_EQUAL(parts % groups, 0);
+            for (uint32_t g = 0; g < groups; g++)
+                CU_ASSERT_EQUAL(lane_begin(n, parts, g * (parts / groups)),
+                                lane_begin(n, groups, g));
+        }
+    CU_ASSERT_EQUAL(lane_groups(3 * 64), 32);
+    CU_ASSERT_EQUAL(lane_groups(24), 8);
+    CU_ASSERT_EQUAL(lane_groups(5), 1);
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
         {"orientations", orientations},
         {"protocols", protocols},
         {"blocks", blocks},
+        {"lanes", lanes},
         CU_TEST_INFO_NULL,
     };
     return suite_run("plan", tests);

@@ -45,17 +45,18 @@ constrain row '<pin kernel="b0.in" x="30" y="400" w="171" h="128"/>
     <pin kernel="b1.in" x="373" y="400" w="171" h="128"/>
     <pin kernel="b1.out" x="544" y="400" w="171" h="128"/>'
 
+check 1.1 0.7 mlp -D layers=6
 plan 1.1 8
 plan 1.1 16
 plan 1.1 16 --objective=latency
 plan 1.1 16 --constraints "$scratch/area.xml"
 plan 1.2 16 --constraints "$scratch/corner.xml"
-plan 1.2 16 --constraints "$scratch/middle.xml"
-plan 1.35 16 --constraints "$scratch/pin.xml"
+plan 1.25 16 --constraints "$scratch/middle.xml"
+plan 1.45 16 --constraints "$scratch/pin.xml"
 check 1.02 0.2 residual -D blocks=2
 check 1.02 0.4 residual -D blocks=4
 check 1.1 0.6 residual -D blocks=6
-check 1.35 0.6 residual -D blocks=8
-check 1.2 0.8 residual -D blocks=16
-check 1.2 0.6 residual -D blocks=8 -D width=4096
+check 1.1 0.8 residual -D blocks=8
+check 1.25 0.8 residual -D blocks=16
+check 1.02 0.8 residual -D blocks=8 -D width=4096
 check 1.1 0.1 residual -D blocks=2 --constraints "$scratch/row.xml"
