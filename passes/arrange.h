@@ -64,13 +64,15 @@ void arrange_take(Arrange *g, Kernel *k);
 uint64_t stream_estimate(Arrange *g, const Stream *s);
 
 /* kernel_model.c: shapes no slower and places for all kernels from the placement engine, which
- * begins with the plan as it stands if all is placed. Writes shapes, adapters and regions into
+ * begins with the plan as it stands if all is placed, with the effort and the time that the user
+ * `asked` for or little of its own. Writes shapes, adapters and regions into
  * the plan; new adapters have no place yet. NULL: the engine has none, nothing is changed. */
-Arrange *place_by_engine(const PassContext *cx, Arena *a, const Arrange *g);
+Arrange *place_by_engine(const PassContext *cx, Arena *on, const Arrange *g, bool asked);
 /* place.c: the engine goes on from the plan as it stands, at that cost of its streams
  * (UINT64_MAX: it cannot stay so). True: what it found is better and all streams have a way;
  * else the plan is as it was. */
-bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint64_t limit);
+bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint64_t limit,
+                  bool asked);
 /* wave.c: fills the fabric with rows of kernels, for the least time of the slowest; leaves the
  * choice in the plan and the kernels on their regions, with ways found for all streams. */
 bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below);

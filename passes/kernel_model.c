@@ -297,7 +297,7 @@ static void show_progress(void *self, const PackProgress *p)
             p->bound);
 }
 
-static void solve(Model *m, PackResult *r)
+static void solve(Model *m, bool asked, PackResult *r)
 {
     const Plan *plan = m->g->plan;
     const PassContext *cx = m->cx;
@@ -315,10 +315,8 @@ static void solve(Model *m, PackResult *r)
                      .adapter = (double)m->slowest};
     find_fixed(m, &p);
     PackOptions o = {.seed = cx->options.seed,
-                     .seconds = cx->options.time_limit,
-                     .effort = cx->options.effort           ? cx->options.effort
-                               : cx->options.time_limit > 0 ? 0
-                                                            : STEPS,
+                     .seconds = asked ? cx->options.time_limit : 0,
+                     .effort = asked ? cx->options.effort : STEPS,
                      .threads = cx->options.threads,
                      .start = find_start(m),
                      .progress = cx->options.progress ? show_progress : NULL,
@@ -376,7 +374,7 @@ static Arrange *take(const Model *m, Arena *on, const PackPlace *places)
     return g;
 }
 
-Arrange *place_by_engine(const PassContext *cx, Arena *on, const Arrange *g)
+Arrange *place_by_engine(const PassContext *cx, Arena *on, const Arrange *g, bool asked)
 {
     Arena a = {0};
     Plan *plan = g->plan;
@@ -391,11 +389,10 @@ Arrange *place_by_engine(const PassContext *cx, Arena *on, const Arrange *g)
             m.kernel[m.n++] = i;
     }
     Arrange *found = NULL;
-    bool wanted = cx->options.effort || cx->options.time_limit > 0;
-    if (m.n >= 2 && (m.n <= MOST_KERNELS || wanted)) {
+    if (m.n >= 2 && (m.n <= MOST_KERNELS || asked)) {
         PackResult r;
         find_groups(&m);
-        solve(&m, &r);
+        solve(&m, asked, &r);
         if (r.status == PACK_PLACED)
             found = take(&m, on, r.places);
     }

@@ -14,7 +14,8 @@
 
 #include "passes/arrange.h"
 
-enum { TRIES = 6, ROUNDS = 8, SHRINKS = 16, RINGS = 4, MANY = 1000, TESTED = 400, TESTS = 400 };
+enum { TRIES = 6, ROUNDS = 8, RINGS = 4, MANY = 1000, TESTED = 400, TESTS = 400 };
+enum { SHRINKS = 16, FEW = 8, FEW_SHRINKS = 32 }; /* sizes that are tried; kernels */
 
 /* The ways found were trials; routing finds them anew. */
 static void clear_ways(Plan *plan)
@@ -113,12 +114,13 @@ static bool is_better(const Plan *plan, uint64_t cost, const Standing *s)
     return plan_cores(plan) <= s->cores && cost < s->cost;
 }
 
-bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint64_t limit)
+bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint64_t limit,
+                  bool asked)
 {
     Arena a = {0};
     Plan *plan = now->plan;
     Standing before = take_down(&a, plan, cost);
-    Arrange *g = place_by_engine(cx, &a, now);
+    Arrange *g = place_by_engine(cx, &a, now, asked);
     bool good = false;
     if (g) {
         uint32_t *order = arena_array(&a, uint32_t, g->n), n = plan_order(plan, true, order);
@@ -187,7 +189,7 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
         }
     }
     if (ring == RINGS)
-        good = place_refine(cx, g, good ? arrange_total(g) : UINT64_MAX, limit) || good;
+        good = place_refine(cx, g, good ? arrange_total(g) : UINT64_MAX, limit, false) || good;
     arena_free(&a);
     return good;
 }
@@ -268,25 +270,70 @@ static uint64_t objective(const PassContext *cx)
     return sum;
 }
 
+/* Links may carry more where they are in the way; `tried`: not more has been tried. */
+static bool place_so(PassContext *cx, bool tried, PlaceFailure *failure)
+{
+    for (unsigned step = tried ? 1 : 0; step < 3; step++) {
+        if (step > 0 && !(failure->routed && short_of_links(&failure->route)))
+            return false;
+        failure->routed = false;
+        if (place(cx, plan_link_limit(cx->plan, step), failure))
+            return true;
+    }
+    return false;
+}
+
 /* What does not pack is asked for with fewer cores, as long as that is faster than `below`. */
 static bool shrink(PassContext *cx, bool tried, uint64_t below, PlaceFailure *failure)
 {
     Plan *plan = cx->plan;
     for (unsigned times = 0; times < SHRINKS && objective(cx) < below; times++) {
-        /* Links may carry more where they are in the way. */
-        for (unsigned step = times == 0 && tried ? 1 : 0; step < 3; step++) {
-            if (step > 0 && !(failure->routed && short_of_links(&failure->route)))
-                break;
-            failure->routed = false;
-            if (place(cx, plan_link_limit(plan, step), failure))
-                return true;
-        }
+        if (place_so(cx, times == 0 && tried, failure))
+            return true;
         if (plan->programs_given ||
-            !sizing_fit(plan->sizing, plan_cores(plan) * (failure->routed ? 9 : 8) / 10))
+            !sizing_fit(plan->sizing, plan_cores(plan) * (failure->routed ? 9 : 8) / 10,
+                        cx->options.slack))
             break;
         sizing_apply(plan->sizing);
     }
     return false;
+}
+
+/* Of few kernels many sizes that are faster than `below` are tried, as fast as can be and with the
+ * slack: any may pack. */
+static bool shrink_finely(PassContext *cx, uint64_t below)
+{
+    Plan *plan = cx->plan;
+    PlaceFailure unused = {0};
+    uint64_t budget = plan_core_limit(cx), tried[2] = {0};
+    for (unsigned times = 0; times < FEW_SHRINKS; times++) {
+        unsigned slack = times % 2;
+        if (!sizing_fit(plan->sizing, budget, slack ? cx->options.slack : 0))
+            return false;
+        sizing_apply(plan->sizing);
+        uint64_t cores = plan_cores(plan);
+        bool faster = objective(cx) < below;
+        if (!faster && !slack)
+            return false;
+        if (faster && cores != tried[0] && cores != tried[1] &&
+            place(cx, plan_link_limit(plan, 0), &unused))
+            return true;
+        tried[slack] = cores;
+        if (slack)
+            budget = (tried[0] < tried[1] ? tried[0] : tried[1]) - 1 - budget / FEW_SHRINKS;
+    }
+    return false;
+}
+
+/* The engine once more, from the plan as it is, as long as the user wants. */
+static void search_on(PassContext *cx)
+{
+    Arena a = {0};
+    Arrange *g = arrange_create(&a, cx->plan);
+    for (uint32_t k = 0; k < g->n; k++)
+        arrange_put(g, cx->plan->kernels.data[k]);
+    place_refine(cx, g, arrange_total(g), plan_link_limit(cx->plan, 0), true);
+    arena_free(&a);
 }
 
 bool pass_place(PassContext *cx)
@@ -302,29 +349,38 @@ bool pass_place(PassContext *cx)
     bool contested = first * 4 >= (uint64_t)cx->machine->width * cx->machine->height;
     bool good = place(cx, plan_link_limit(plan, 0), &failure), tried = true;
     if (contested && !plan->programs_given) {
-        bool filled = fill(cx, good && !latency ? plan_target(plan) : SIZE_NEVER);
-        if (filled && good && !latency)
-            return true;
-        if (filled) {
+        bool done = good && !latency; /* if rows are faster than that */
+        bool filled = fill(cx, done ? plan_target(plan) : SIZE_NEVER);
+        if (filled && !done) {
             rows = take_down(&a, plan, 0);
             rows_objective = objective(cx);
         }
-        z->narrow = NULL;
-        z->once = false;
-        sizing_ports(z, plan_host_lanes(plan), plan_host_lanes(plan));
-        if (sizing_fit(z, first))
-            sizing_apply(z);
-        /* With finer shapes there may be another choice. */
-        tried = !good && plan_cores(plan) == first && plan_target(plan) == first_target;
-        good = false;
+        if (!filled || !done) {
+            z->narrow = NULL;
+            z->once = false;
+            sizing_ports(z, plan_host_lanes(plan), plan_host_lanes(plan));
+            if (sizing_fit(z, first, cx->options.slack))
+                sizing_apply(z);
+            /* With finer shapes there may be another choice. */
+            tried = !good && plan_cores(plan) == first && plan_target(plan) == first_target;
+            good = false;
+        }
     }
+    bool at_once = good;
     good = good || shrink(cx, tried, rows_objective, &failure);
     if (!good && rows_objective < SIZE_NEVER) {
         put_back(plan, &rows);
         good = true;
     }
+    if (good && !at_once && z && z->n <= FEW) {
+        Standing coarse = take_down(&a, plan, 0);
+        if (!shrink_finely(cx, objective(cx)))
+            put_back(plan, &coarse);
+    }
     if (!good)
         report_failure(cx, &failure, first);
+    else if (cx->options.effort || cx->options.time_limit > 0)
+        search_on(cx);
     arena_free(&a);
     return good;
 }

@@ -252,10 +252,9 @@ static bool size_throughput(Sizing *z, uint64_t budget, double slack)
 
 /* The core price rises until the choice fits the budget, then falls as far as it may. Prices
  * reach only the convex hull of what there is: the fastest pipeline may be the better one. */
-static bool size_latency(Sizing *z, uint64_t budget)
+static bool size_latency(Sizing *z, uint64_t budget, double slack)
 {
     enum { BISECTIONS = 10 };
-    double slack = z->cx->options.slack;
     bool pipeline = size_throughput(z, budget, slack);
     uint64_t sum = pipeline ? z->sum : UINT64_MAX, high = 1;
     z->cycles_price = LATENCY_SCALE;
@@ -285,11 +284,11 @@ static bool size_latency(Sizing *z, uint64_t budget)
     return better || size_throughput(z, budget, slack);
 }
 
-bool sizing_fit(Sizing *z, uint64_t budget)
+bool sizing_fit(Sizing *z, uint64_t budget, double slack)
 {
     if (z->cx->options.latency)
-        return size_latency(z, budget);
-    return size_throughput(z, budget, z->cx->options.slack);
+        return size_latency(z, budget, slack);
+    return size_throughput(z, budget, slack);
 }
 
 /* ---- the pass ---- */
@@ -407,7 +406,7 @@ bool pass_size(PassContext *cx)
     if (cx->options.curve)
         find_curve(z);
     uint64_t limit = plan_core_limit(cx);
-    if (!sizing_fit(z, limit)) {
+    if (!sizing_fit(z, limit, cx->options.slack)) {
         report_total(z);
         return false;
     }

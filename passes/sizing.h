@@ -120,8 +120,9 @@ bool plan_same_shape(const EarlierKernel *e, const Shape *s);
 /* size.c */
 void sizing_bare(Plan *plan); /* takes adapters out; choices are made without */
 Sizing *sizing_create(PassContext *cx, bool report);
-/* By the objective, with at most so many cores. */
-bool sizing_fit(Sizing *z, uint64_t budget);
+/* By the objective, with at most so many cores; fewer if it costs no more than a part `slack` of
+ * the speed. */
+bool sizing_fit(Sizing *z, uint64_t budget, double slack);
 Kernel *adapter_kernel(Arena *a, const Stream *s, const Shape *shape);
 /* Ascending times of all shapes, without repetitions. */
 uint64_t *sizing_times(Sizing *z, Arena *a, size_t *n);

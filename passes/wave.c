@@ -538,7 +538,7 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
         RouteFailure failure;
         uint64_t cost = arrange_total(g), limit = plan_link_limit(plan, 0);
         good = cost < ARRANGE_BAD && plan_routed(plan, limit, &failure);
-        good = place_refine(cx, g, good ? cost : UINT64_MAX, limit) || good;
+        good = place_refine(cx, g, good ? cost : UINT64_MAX, limit, false) || good;
     }
     z->rows = NULL;
     if (!good) {

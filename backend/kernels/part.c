@@ -249,15 +249,14 @@ static bool make_matrix(Part *p)
 /* The most groups in which the borders of both cuts coincide. */
 uint32_t adapter_groups(uint32_t features, uint32_t a, uint32_t b)
 {
-    uint32_t most = 1;
-    for (uint32_t g = 1; g <= a && g <= b; g++) {
+    for (uint32_t g = a < b ? a : b; g > 1; g--) {
         bool fits = a % g == 0 && b % g == 0;
         for (uint32_t q = 1; fits && q < g; q++)
             fits = lane_begin(features, a, q * (a / g)) == lane_begin(features, b, q * (b / g));
         if (fits)
-            most = g;
+            return g;
     }
-    return most;
+    return 1;
 }
 
 static bool make_adapter(Part *p)
