@@ -4,7 +4,8 @@
  * Constraints and kernels to be kept where they were leave fewer shapes to choose from. What
  * cannot hold is reported with all that is in conflict. Of an earlier placement a kernel is
  * kept if its name, its kind and its shape are still there and the shape is fast enough for
- * the network as it is now. O(constraints x kernels + shapes). */
+ * the network as it is now. O(constraints x kernels + shapes); of an earlier placement
+ * O(kernels^2). */
 #include <string.h>
 
 #include "passes/sizing.h"
@@ -93,13 +94,28 @@ bool sizing_constrain(Sizing *z)
 
 /* ---- an earlier placement ---- */
 
+/* Adapters go by what they stand between, and where several do by their order. */
+static const char *lasting_name(const Plan *p, const Kernel *k)
+{
+    return k->kind == KERNEL_ADAPTER ? p->streams.data[k->in[0]]->name : k->name;
+}
+
 const EarlierKernel *plan_earlier(const PassContext *cx, const Kernel *k)
 {
     const EarlierPlacement *e = cx->options.earlier;
-    for (size_t i = 0; e && i < e->kernels.n; i++)
-        if (strcmp(e->kernels.data[i].name, k->name) == 0 &&
-            strcmp(e->kernels.data[i].kind, kernel_kind_text(k->kind)) == 0)
-            return &e->kernels.data[i];
+    const Plan *p = cx->plan;
+    bool adapter = k->kind == KERNEL_ADAPTER;
+    const char *name = lasting_name(p, k);
+    unsigned before = 0;
+    for (size_t i = 0; e && adapter && i < k->id; i++)
+        before += p->kernels.data[i]->kind == KERNEL_ADAPTER &&
+                  strcmp(lasting_name(p, p->kernels.data[i]), name) == 0;
+    for (size_t i = 0; e && i < e->kernels.n; i++) {
+        const EarlierKernel *was = &e->kernels.data[i];
+        if (strcmp(was->kind, kernel_kind_text(k->kind)) == 0 &&
+            strcmp(adapter ? was->stream : was->name, name) == 0 && before-- == 0)
+            return was;
+    }
     return NULL;
 }
 

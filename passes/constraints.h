@@ -40,9 +40,11 @@ typedef struct Constraints {
 } Constraints;
 
 typedef struct EarlierKernel {
+    uint32_t id; /* in its file */
     const char *name, *kind;
-    uint32_t x, y; /* of the region */
-    uint32_t w, h; /* on the fabric */
+    const char *stream; /* that comes into an adapter: adapters are numbered, this lasts */
+    uint32_t x, y;      /* of the region */
+    uint32_t w, h;      /* on the fabric */
     uint32_t turn;
     bool mirror;
     uint32_t lanes_in, lanes_out, split;

@@ -100,8 +100,8 @@ bool placement_xml_write(Diag *d, const Plan *p, const char *path)
     return good;
 }
 
-/* Reading. Of kernels what a later placement starts from, of streams nothing: the schema alone
- * looks at them. */
+/* Reading. Of kernels what a later placement starts from, of streams the names of those into
+ * adapters; the schema alone looks at the rest. */
 typedef struct Earlier {
     const Machine *target;
     const char *machine;
@@ -123,7 +123,7 @@ static const XmlField root_fields[] = {
         "kernel", a, XML_U32, offsetof(EarlierKernel, f), lo, hi, false                            \
     }
 static const XmlField kernel_fields[] = {
-    {"kernel", "id", XML_OTHER, 0, 0, 0, false},
+    U32("id", id, 0, UINT32_MAX),
     {"kernel", "name", XML_TEXT, offsetof(EarlierKernel, name), 1, UINT32_MAX, false},
     {"kernel", "kind", XML_OTHER, 0, 0, 0, false},
     U32("x", x, 0, MACHINE_MAX_EXTENT - 1),
@@ -145,7 +145,7 @@ static const XmlField kernel_fields[] = {
 static void read_kernel(XmlReader *r, const xmlNode *node, Earlier *e)
 {
     const char *kinds[KERNEL_KIND_COUNT];
-    EarlierKernel k = {.name = ""};
+    EarlierKernel k = {.name = "", .stream = ""};
     for (size_t i = 0; i < KERNEL_KIND_COUNT; i++)
         kinds[i] = kernel_kind_text((KernelKind)i);
     unsigned errors = r->d->n_errors;
@@ -161,16 +161,44 @@ static void read_kernel(XmlReader *r, const xmlNode *node, Earlier *e)
                    k.name, k.x + k.w - 1, k.y + k.h - 1, e->width, e->height);
 }
 
-typedef struct ByColumn {
-    uint32_t x, kernel;
-} ByColumn;
+typedef struct ByNumber {
+    uint32_t number, kernel;
+} ByNumber;
 
-static int compare_columns(const void *p, const void *q)
+static int compare_numbers(const void *p, const void *q)
 {
-    const ByColumn *a = p, *b = q;
-    if (a->x != b->x)
-        return a->x < b->x ? -1 : 1;
+    const ByNumber *a = p, *b = q;
+    if (a->number != b->number)
+        return a->number < b->number ? -1 : 1;
     return (a->kernel > b->kernel) - (a->kernel < b->kernel);
+}
+
+static int compare_ids(const void *key, const void *q)
+{
+    const uint32_t *id = key;
+    const ByNumber *b = q;
+    return (*id > b->number) - (*id < b->number);
+}
+
+/* Tells adapters what comes in. */
+static void read_streams(XmlReader *r, xmlNode *root, Earlier *e)
+{
+    size_t n = e->result->kernels.n;
+    ByNumber *order = arena_array(r->arena, ByNumber, n + 1);
+    for (size_t i = 0; i < n; i++)
+        order[i] = (ByNumber){e->result->kernels.data[i].id, (uint32_t)i};
+    qsort(order, n, sizeof *order, compare_numbers);
+    for (xmlNode *node = xmlFirstElementChild(root); node; node = xmlNextElementSibling(node)) {
+        xmlChar *to = xmlGetProp(node, (const xmlChar *)"to");
+        xmlChar *name = xmlGetProp(node, (const xmlChar *)"name");
+        uint32_t id = to ? (uint32_t)strtoul((const char *)to, NULL, 10) : 0;
+        const ByNumber *found = to ? bsearch(&id, order, n, sizeof *order, compare_ids) : NULL;
+        if (found && name)
+            e->result->kernels.data[found->kernel].stream =
+                arena_printf(r->arena, "%s", (const char *)name);
+        xmlFree(to);
+        xmlFree(name);
+    }
 }
 
 /* From west to east, every row keeps the kernel that came last: who begins before that one
@@ -181,10 +209,10 @@ static void find_overlaps(XmlReader *r, const Earlier *e)
     enum { MOST_MESSAGES = 20 };
     size_t n = e->result->kernels.n;
     const EarlierKernel **row = arena_array(r->arena, const EarlierKernel *, e->height);
-    ByColumn *order = arena_array(r->arena, ByColumn, n + 1);
+    ByNumber *order = arena_array(r->arena, ByNumber, n + 1);
     for (size_t i = 0; i < n; i++)
-        order[i] = (ByColumn){e->result->kernels.data[i].x, (uint32_t)i};
-    qsort(order, n, sizeof *order, compare_columns);
+        order[i] = (ByNumber){e->result->kernels.data[i].x, (uint32_t)i};
+    qsort(order, n, sizeof *order, compare_numbers);
     for (size_t i = 0; i < n && r->d->n_errors < r->before + MOST_MESSAGES; i++) {
         const EarlierKernel *k = &e->result->kernels.data[order[i].kernel];
         const EarlierKernel *other = NULL;
@@ -232,8 +260,10 @@ static void read_placement(XmlReader *r, xmlNode *root, void *result)
     for (size_t i = 0; i < e->result->kernels.n; i++)
         names[i] = (XmlName){e->result->kernels.data[i].name, e->spans.data[i]};
     xml_unique(r, "kernel", names, e->result->kernels.n);
-    if (r->d->n_errors == r->before)
+    if (r->d->n_errors == r->before) {
+        read_streams(r, root, e);
         find_overlaps(r, e);
+    }
     if (r->d->n_errors == r->before)
         keep_inside(r, root, e);
 }

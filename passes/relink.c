@@ -15,6 +15,7 @@ static EarlierPlacement *as_it_stands(const Plan *plan)
         const Kernel *k = plan->kernels.data[i];
         EarlierKernel was = {.name = k->name,
                              .kind = kernel_kind_text(k->kind),
+                             .stream = k->n_in ? plan->streams.data[k->in[0]]->name : "",
                              .x = k->x,
                              .y = k->y,
                              .turn = k->turn,

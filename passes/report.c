@@ -2,14 +2,16 @@
 /* passes/report.c - the plan in numbers: --report as text and as JSON, from one walk.
  *
  * On top what one asks first: the slowest kernel and the bound, cores, adapters, wire, the
- * hottest link, what moved. Then lists, then a section a kernel with the shapes next to the
- * chosen one (explain.h); kernels that are alike share one, so a report stays readable where a
- * network has hundreds. Link loads are those of the router: boxes around bundles, so "up to". */
+ * hottest link, how much moved. Then lists (what moved, and why, first), then a section a kernel
+ * with the shapes next to the chosen one (explain.h); kernels that are alike share one, so a report
+ * stays readable where a network has hundreds. Link loads are those of the router: boxes around
+ * bundles, so "up to". */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "passes/explain.h"
+#include "passes/sizing.h"
 
 enum { HOT_LINKS = 8, FULL_CORES = 8, DEEP_SECTIONS = 24, NAMED = 6 };
 
@@ -32,9 +34,15 @@ typedef struct Section {
     unsigned n_near;
 } Section;
 
+typedef struct Move {
+    const Kernel *kernel;
+    const EarlierKernel *was;
+    const char *why;
+} Move;
+
 typedef struct Moves {
-    uint32_t kept, moved, fresh, gone;
-    const char *names; /* of those that moved, the first few */
+    uint32_t kept, fresh, gone;
+    VEC(Move) moved;
 } Moves;
 
 /* All that text and JSON show, computed once. */
@@ -126,47 +134,66 @@ static uint64_t lane_hops(const Stream *s)
     return n;
 }
 
-static void add_name(Text *t, uint32_t n, const char *name)
+static bool stays(const Kernel *k, const EarlierKernel *was)
 {
-    if (n < NAMED)
-        text_printf(t, "%s%s", n ? ", " : "", name);
-    else if (n == NAMED)
-        text_add(t, " ...");
+    uint32_t w, h;
+    plan_extent(k, &w, &h);
+    return was->x == k->x && was->y == k->y && was->w == w && was->h == h && was->turn == k->turn &&
+           was->mirror == k->mirror;
 }
 
-/* Against the earlier placement, by name. */
-static Moves find_moves(Report *r, const EarlierPlacement *e)
+/* The plainest of the reasons that can be seen in the plan: what it is itself, what stands where
+ * it was, what it is beside. */
+static const char *why_moved(Report *r, const Kernel *k, const EarlierKernel *was)
 {
-    Moves m = {0};
-    Text names = {0};
-    uint32_t known = 0;
+    const Plan *p = r->plan;
+    Arena *a = &r->arena;
+    Box old = {(int32_t)was->x, (int32_t)was->y, (int32_t)(was->x + was->w) - 1,
+               (int32_t)(was->y + was->h) - 1};
+    if (!plan_same_shape(was, &k->shape))
+        return arena_printf(a, "new shape, %u -> %u lanes, was %u -> %u", k->shape.lanes_in,
+                            k->shape.lanes_out, was->lanes_in, was->lanes_out);
+    if (k->pin)
+        return "pinned";
+    for (size_t i = 0; i < p->keepouts.n; i++)
+        if (box_meet(keepout_box(&p->keepouts.data[i]), old))
+            return arena_printf(a, "its place is on %s", p->keepouts.data[i].why);
+    for (size_t i = 0; i < p->kernels.n; i++)
+        if (i != k->id && box_meet(plan_box(p->kernels.data[i]), old))
+            return arena_printf(a, "'%s' stands in its place", p->kernels.data[i]->name);
+    const char *what = NULL; /* of a neighbor, and how much that is */
+    unsigned most = 0;
+    for (uint32_t i = 0; i < k->n_in + k->n_out; i++) {
+        const Stream *s = p->streams.data[i < k->n_in ? k->in[i] : k->out[i - k->n_in]];
+        int32_t other = i < k->n_in ? s->from : s->to;
+        if (other == PLAN_HOST)
+            continue;
+        static const char *const words[] = {"", "moved", "has a new shape", "is new"};
+        const Kernel *o = p->kernels.data[other];
+        const EarlierKernel *before = plan_earlier(r->cx, o);
+        unsigned much = !before                               ? 3
+                        : !plan_same_shape(before, &o->shape) ? 2
+                        : !stays(o, before)                   ? 1
+                                                              : 0;
+        if (much > most)
+            what = arena_printf(a, "it is beside '%s', which %s", o->name, words[much]);
+        most = much > most ? much : most;
+    }
+    return what ? what : "placed anew with the rest";
+}
+
+static void find_moves(Report *r)
+{
     for (size_t i = 0; i < r->plan->kernels.n; i++) {
         const Kernel *k = r->plan->kernels.data[i];
-        const EarlierKernel *was = NULL;
-        for (size_t j = 0; j < e->kernels.n && !was; j++)
-            if (strcmp(e->kernels.data[j].name, k->name) == 0)
-                was = &e->kernels.data[j];
-        uint32_t w, h;
-        plan_extent(k, &w, &h);
-        known += was != NULL;
-        if (!was) {
-            m.fresh++;
-        } else if (was->x == k->x && was->y == k->y && was->w == w && was->h == h &&
-                   was->turn == k->turn && was->mirror == k->mirror) {
-            m.kept++;
-        } else {
-            bool same = was->w == w && was->h == h;
-            const char *how = arena_printf(
-                &r->arena, "%s (%u,%u to %u,%u%s)", k->name, was->x, was->y, k->x, k->y,
-                same ? ""
-                     : arena_printf(&r->arena, ": %u x %u, was %u x %u", w, h, was->w, was->h));
-            add_name(&names, m.moved++, how);
-        }
+        const EarlierKernel *was = plan_earlier(r->cx, k);
+        r->moves.fresh += !was;
+        r->moves.kept += was && stays(k, was);
+        if (was && !stays(k, was))
+            vec_push(&r->arena, &r->moves.moved, ((Move){k, was, why_moved(r, k, was)}));
     }
-    m.gone = (uint32_t)e->kernels.n - known;
-    m.names = names.data ? arena_strdup(&r->arena, names.data, names.len) : "";
-    text_free(&names);
-    return m;
+    size_t known = r->moves.kept + r->moves.moved.n;
+    r->moves.gone = (uint32_t)(r->cx->options.earlier->kernels.n - known);
 }
 
 static bool same_stream_form(const Stream *a, const Stream *b)
@@ -254,7 +281,7 @@ static void collect(Report *r, const PassContext *cx)
             r->skipped += p->defects->runs[i].n;
     hot_links(r);
     if (cx->options.earlier)
-        r->moves = find_moves(r, cx->options.earlier);
+        find_moves(r);
     find_sections(r);
 }
 
@@ -299,14 +326,30 @@ static void text_top(Text *t, const Report *r)
                     " cores out of order\n",
                     r->skipped, r->holes, r->hole_cores);
     if (r->cx->options.earlier)
-        text_printf(t, "  since the earlier placement: %u stayed, %u moved%s%s, %u new, %u gone\n",
-                    r->moves.kept, r->moves.moved, r->moves.moved ? ": " : "", r->moves.names,
-                    r->moves.fresh, r->moves.gone);
+        text_printf(t, "  since the earlier placement: %u stayed, %zu moved, %u new, %u gone\n",
+                    r->moves.kept, r->moves.moved.n, r->moves.fresh, r->moves.gone);
+}
+
+static void text_moves(Text *t, const Moves *m)
+{
+    if (m->moved.n)
+        text_add(t, "\nmoved since the earlier placement, and why\n");
+    for (size_t i = 0; i < m->moved.n; i++) {
+        const Move *v = &m->moved.data[i];
+        uint32_t w, h;
+        plan_extent(v->kernel, &w, &h);
+        bool there = v->was->x == v->kernel->x && v->was->y == v->kernel->y;
+        text_printf(t, "  %-16s %3u x %-3u at %3u,%-3u to %3u x %-3u at %3u,%-3u%s  %s\n",
+                    v->kernel->name, v->was->w, v->was->h, v->was->x, v->was->y, w, h, v->kernel->x,
+                    v->kernel->y, there && v->was->w == w && v->was->h == h ? ", turned" : "",
+                    v->why);
+    }
 }
 
 static void text_lists(Text *t, Report *r)
 {
     const Plan *p = r->plan;
+    text_moves(t, &r->moves);
     text_add(t, "\nkernel            cores      region          lanes      cycles   bytes  limit "
                 "     operators\n");
     for (size_t i = 0; i < p->kernels.n; i++) {
@@ -410,6 +453,20 @@ static void json_text(Text *t, const char *key, const char *value)
     text_json_string(t, value ? value : "");
 }
 
+static void json_move(Text *t, const Move *m, bool first)
+{
+    uint32_t w, h;
+    plan_extent(m->kernel, &w, &h);
+    text_add(t, first ? "\n  {" : ",\n  {");
+    json_text(t, "name", m->kernel->name);
+    text_printf(t,
+                ", \"from\": {\"x\": %u, \"y\": %u, \"w\": %u, \"h\": %u}, \"to\": {\"x\": %u, "
+                "\"y\": %u, \"w\": %u, \"h\": %u}, ",
+                m->was->x, m->was->y, m->was->w, m->was->h, m->kernel->x, m->kernel->y, w, h);
+    json_text(t, "why", m->why);
+    text_add(t, "}");
+}
+
 static void json_top(Text *t, const Report *r)
 {
     const Plan *p = r->plan;
@@ -439,11 +496,12 @@ static void json_top(Text *t, const Report *r)
         r->holes, r->hole_cores, r->skipped);
     if (r->cx->options.earlier) {
         text_printf(t,
-                    "\"since_earlier\": {\"stayed\": %u, \"moved\": %u, \"new\": %u, \"gone\": "
-                    "%u, ",
-                    r->moves.kept, r->moves.moved, r->moves.fresh, r->moves.gone);
-        json_text(t, "which", r->moves.names);
-        text_add(t, "},\n");
+                    "\"since_earlier\": {\"stayed\": %u, \"moved\": %zu, \"new\": %u, \"gone\": "
+                    "%u, \"which\": [",
+                    r->moves.kept, r->moves.moved.n, r->moves.fresh, r->moves.gone);
+        for (size_t i = 0; i < r->moves.moved.n; i++)
+            json_move(t, &r->moves.moved.data[i], i == 0);
+        text_add(t, "]},\n");
     }
 }
 

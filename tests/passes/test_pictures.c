@@ -283,7 +283,12 @@ static void test_moves(void)
     EarlierPlacement e = {.machine = "wse2"};
     for (uint32_t i = 0; i < 4; i++) {
         const Kernel *k = m.plan.kernels.data[i < 3 ? i : 0];
-        EarlierKernel was = {.name = i < 2 ? k->name : "gone", .w = k->shape.w, .h = k->shape.h};
+        EarlierKernel was = {.name = i < 2 ? k->name : "gone",
+                             .kind = kernel_kind_text(k->kind),
+                             .lanes_in = k->shape.lanes_in,
+                             .lanes_out = k->shape.lanes_out,
+                             .split = k->shape.split};
+        plan_extent(k, &was.w, &was.h);
         was.x = k->x + (i == 1 ? 5 : 0);
         was.y = k->y;
         vec_push(&m.arena, &e.kernels, was);
@@ -291,8 +296,41 @@ static void test_moves(void)
     m.cx.options.earlier = &e;
     Text t = {0};
     report_text(&t, &m.cx, NULL);
-    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "1 stayed, 1 moved: blocks.0.fc1 ("));
-    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "1 new, 2 gone"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "1 stayed, 1 moved, 1 new, 2 gone"));
+    text_free(&t);
+    made_finish(&m);
+}
+
+/* Adapters by what they stand between, in their order, whatever their numbers were. */
+static void test_moved_adapters(void)
+{
+    Made m;
+    make(&m, 3, 1);
+    EarlierPlacement e = {.machine = "wse2"};
+    for (uint32_t i = 1; i < 3; i++) {
+        Kernel *k = m.plan.kernels.data[i];
+        k->kind = KERNEL_ADAPTER;
+        k->name = i == 1 ? "adapter1" : "adapter2";
+        m.plan.streams.data[k->in[0]]->name = "a -> b";
+        EarlierKernel was = {.name = i == 1 ? "adapter2" : "adapter3",
+                             .kind = "adapter",
+                             .stream = "a -> b",
+                             .x = k->x,
+                             .y = k->y,
+                             .lanes_in = k->shape.lanes_in,
+                             .lanes_out = k->shape.lanes_out,
+                             .split = 1};
+        plan_extent(k, &was.w, &was.h);
+        vec_push(&m.arena, &e.kernels, was);
+    }
+    EarlierKernel gone = e.kernels.data[0];
+    gone.name = "adapter1";
+    gone.stream = "a -> c";
+    vec_push(&m.arena, &e.kernels, gone);
+    m.cx.options.earlier = &e;
+    Text t = {0};
+    report_text(&t, &m.cx, NULL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "2 stayed, 0 moved, 1 new, 1 gone"));
     text_free(&t);
     made_finish(&m);
 }
@@ -343,8 +381,13 @@ static void test_verdicts(void)
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"large", test_large},       {"small", test_small}, {"many dead", test_many_dead},
-        {"sections", test_sections}, {"moves", test_moves}, {"verdicts", test_verdicts},
+        {"large", test_large},
+        {"small", test_small},
+        {"many dead", test_many_dead},
+        {"sections", test_sections},
+        {"moves", test_moves},
+        {"verdicts", test_verdicts},
+        {"moved adapters", test_moved_adapters},
         CU_TEST_INFO_NULL,
     };
     return suite_run("pictures", tests);

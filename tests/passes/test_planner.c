@@ -244,6 +244,7 @@ static void test_earlier(void)
         const Kernel *k = n.plan.kernels.data[i];
         EarlierKernel e = {.name = arena_printf(&a, "%s", k->name),
                            .kind = kernel_kind_text(k->kind),
+                           .stream = n.plan.streams.data[k->in[0]]->name,
                            .x = k->x,
                            .y = n.plan.kernels.data[0]->y < 400 ? k->y + 200 : k->y - 200,
                            .turn = k->turn,

@@ -240,8 +240,9 @@ static void test_hostile(void)
 
 #define HEAD                                                                                       \
     "<placement model=\"m\" machine=\"wse2-64x64\" width=\"64\" height=\"64\" cycles=\"35\">\n"
-#define KERNEL(name, kind, x, y, w, h, more)                                                       \
-    "<kernel id=\"0\" name=\"" name "\" kind=\"" kind "\" x=\"" x "\" y=\"" y "\" w=\"" w          \
+#define KERNEL(...) NUMBERED("0", __VA_ARGS__)
+#define NUMBERED(id, name, kind, x, y, w, h, more)                                                 \
+    "<kernel id=\"" id "\" name=\"" name "\" kind=\"" kind "\" x=\"" x "\" y=\"" y "\" w=\"" w     \
     "\" h=\"" h "\" turn=\"1\" mirror=\"true\" lanes-in=\"2\" lanes-out=\"3\" split=\"4\" "        \
     "cycles=\"5\" bytes=\"6\"" more "/>\n"
 #define TAIL                                                                                       \
@@ -253,9 +254,9 @@ static void test_hostile(void)
 
 static void test_placement(void)
 {
-    static const char text[] = HEAD KERNEL("a", "conv", "0", "0", "4", "64", "")
-        KERNEL("b", "adapter", "4", "0", "1", "1", "") KERNEL("c", "line", "4", "1", "60", "63", "")
-            TAIL;
+    static const char text[] = HEAD NUMBERED("5", "a", "conv", "0", "0", "4", "64", "")
+        KERNEL("b", "adapter", "4", "0", "1", "1", "")
+            NUMBERED("3", "c", "line", "4", "1", "60", "63", "") TAIL;
     Reading r;
     read_bytes(&r, true, text, sizeof text - 1);
     CU_ASSERT_TRUE_FATAL(r.good);
@@ -267,6 +268,8 @@ static void test_placement(void)
     CU_ASSERT_STRING_EQUAL(k->kind, "line");
     CU_ASSERT(k->x == 4 && k->y == 1 && k->w == 60 && k->h == 63 && k->turn == 1 && k->mirror);
     CU_ASSERT(k->lanes_in == 2 && k->lanes_out == 3 && k->split == 4);
+    CU_ASSERT_STRING_EQUAL(k->stream, "");
+    CU_ASSERT_STRING_EQUAL(r.placement.kernels.data[1].stream, "s"); /* which goes to number 0 */
     capture_end(&r.capture);
 }
 
