@@ -4,8 +4,9 @@
  *
  *     NAME = TYPE( formal .. execution .. )
  *     NAME : place(X Y R0|R90)
- * The lines include "..", NAME : name('..) and NAME = union( .. ) of the contest are passed
- * over. Times are exact rationals (in sixteenths would do for T = 4; the T^2 of the graph is
+ * The lines include "..", NAME : name('NAME) and ANY = union( NAME .. ) of the contest say
+ * nothing that counts; their form and the kernels' names in them are checked. A byte order mark
+ * is taken. Times are exact rationals (in sixteenths would do for T = 4; the T^2 of the graph is
  * kept), memory is compared exactly. O(kernels^2 + edges). */
 #include <ctype.h>
 #include <stdlib.h>
@@ -228,6 +229,59 @@ static bool place(Scan *s, const KgraphNode *v, Given *k)
     return need(s, ")") && line_over(s);
 }
 
+static bool is_kernel(const Scan *s, uint32_t node)
+{
+    return node < s->g->n_nodes && s->g->nodes[node].type != KGRAPH_INPUT &&
+           s->g->nodes[node].type != KGRAPH_OUTPUT;
+}
+
+/* The kernel whose name comes next. */
+static bool kernel_name(Scan *s, uint32_t *node)
+{
+    size_t n = name_length(s);
+    Span at = where(s);
+    if (n == 0)
+        return diag_error(s->d, at, "expected the name of a kernel");
+    *node = find_node(s->g, s->at, n);
+    at.end = at.begin + (uint32_t)n;
+    if (!is_kernel(s, *node))
+        return diag_error(s->d, at, "the graph has no kernel '%.*s'", (int)n, s->at);
+    s->at += n;
+    return true;
+}
+
+static bool unite(Scan *s)
+{
+    uint32_t node;
+    if (!need(s, "("))
+        return false;
+    while (!accept(s, ")"))
+        if (!kernel_name(s, &node))
+            return false;
+    return line_over(s);
+}
+
+static bool call(Scan *s, uint32_t node)
+{
+    uint32_t called;
+    if (!need(s, "(") || !need(s, "'") || !kernel_name(s, &called))
+        return false;
+    accept(s, "'");
+    if (called != node)
+        return diag_error(s->d, whole_line(s), "%s is called %s", s->g->nodes[node].name,
+                          s->g->nodes[called].name);
+    return need(s, ")") && line_over(s);
+}
+
+static bool include(Scan *s)
+{
+    if (!need(s, "\""))
+        return false;
+    while (s->at < s->end && *s->at != '"')
+        s->at++;
+    return need(s, "\"") && line_over(s);
+}
+
 static bool evaluate_line(Scan *s)
 {
     blanks(s);
@@ -235,26 +289,29 @@ static bool evaluate_line(Scan *s)
         return true;
     size_t n = name_length(s);
     const char *name = s->at;
-    if (n == 7 && memcmp(name, "include", 7) == 0)
-        return true;
     if (n == 0)
         return diag_error(s->d, where(s), "expected the name of a kernel");
     s->at += n;
+    if (n == 7 && memcmp(name, "include", 7) == 0)
+        return include(s);
     bool assign = accept(s, "=");
     if (!assign && !need(s, ":"))
         return false;
     size_t verb = name_length(s);
-    if (assign && verb == 5 && memcmp(s->at, "union", 5) == 0)
-        return true;
+    if (assign && verb == 5 && memcmp(s->at, "union", 5) == 0) {
+        s->at += verb;
+        return unite(s);
+    }
     uint32_t node = find_node(s->g, name, n);
-    if (node == s->g->n_nodes || s->g->nodes[node].type == KGRAPH_INPUT ||
-        s->g->nodes[node].type == KGRAPH_OUTPUT)
+    if (!is_kernel(s, node))
         return diag_error(s->d, whole_line(s), "the graph has no kernel '%.*s'", (int)n, name);
     const KgraphNode *v = &s->g->nodes[node];
     if (assign)
         return instantiate(s, v, &s->given[node]);
-    if (verb == 4 && memcmp(s->at, "name", 4) == 0)
-        return true;
+    if (verb == 4 && memcmp(s->at, "name", 4) == 0) {
+        s->at += verb;
+        return call(s, node);
+    }
     if (verb != 5 || memcmp(s->at, "place", 5) != 0)
         return diag_error(s->d, where(s), "expected place or name");
     s->at += verb;
@@ -297,7 +354,8 @@ bool eval_solution(Arena *a, Diag *d, const Kgraph *g, const char *name, const c
         return diag_error(d, (Span){0}, "%s: too large", name);
     Scan s = {.d = d, .g = g, .text = text, .file = diag_add_source(d, name, text, len)};
     s.given = arena_array(a, Given, g->n_nodes);
-    for (size_t begin = 0; begin < len;) {
+    size_t mark = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+    for (size_t begin = mark; begin < len;) {
         const char *newline = memchr(text + begin, '\n', len - begin);
         s.line = s.at = text + begin;
         s.end = newline ? newline : text + len;

@@ -2,13 +2,15 @@
 /* tests/bench/ispd2020/kgraph.c - reads the graph format of the ISPD 2020 contest: comments
  * (* .. *), of which the lines key=value set limits and weights; nodes TYPE[ID] key=value ..;
  * edges TYPE[ID]:PORT -> TYPE[ID]:PORT, shape:.. (ports and shapes are not needed). Blanks may
- * stand anywhere; a byte order mark and CR LF are taken. Without a header the contest's usual
- * values hold. O(text + nodes * log nodes). */
+ * stand anywhere; a byte order mark and CR LF are taken. What the header does not give has the
+ * contest's usual value, and a note says so; what is likely not meant is warned of.
+ * O(text + (nodes + edges) * log). */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ir/support/io.h"
+#include "ir/support/text.h"
 #include "ir/support/vec.h"
 #include "tests/bench/ispd2020/kgraph.h"
 
@@ -25,6 +27,7 @@ typedef struct Reader {
     Diag *d;
     const char *text;
     uint32_t pos, len, file;
+    unsigned header; /* a bit for every key that was given */
     Kgraph *g;
     VEC(KgraphNode) nodes;
     VEC(PendingEdge) pending;
@@ -32,6 +35,10 @@ typedef struct Reader {
 } Reader;
 
 static const char *const type_names[] = {"input", "output", "conv", "dblock", "cblock"};
+
+enum { N_KEYS = 6 };
+static const char *const keys[N_KEYS + 1] = {"width",   "height",   "memlimit", "wdeltat",
+                                             "wlength", "wadapter", "test"};
 
 static Span span_at(const Reader *r, uint32_t begin)
 {
@@ -89,14 +96,20 @@ static bool number(Reader *r, uint32_t least, uint32_t most, uint32_t *value)
 
 static bool header_line(Reader *r, const char *key, size_t key_len, const char *value)
 {
-    static const char *const keys[] = {"width",   "height",  "memlimit",
-                                       "wdeltat", "wlength", "wadapter"};
     Kgraph *g = r->g;
     size_t i = 0;
-    while (i < 6 && (strlen(keys[i]) != key_len || memcmp(keys[i], key, key_len)))
+    while (i < N_KEYS && (strlen(keys[i]) != key_len || memcmp(keys[i], key, key_len)))
         i++;
-    if (i == 6)
+    if (i == N_KEYS) {
+        uint32_t at = (uint32_t)(key - r->text);
+        const char *name = arena_strdup(r->a, key, key_len);
+        const char *near = text_nearest(name, keys, N_KEYS + 1);
+        diag_warning(r->d, (Span){r->file, at, at + (key_len ? (uint32_t)key_len : 1)},
+                     "unknown key '%.64s' is passed over%s%s%s", name,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         return true;
+    }
+    r->header |= 1u << i;
     char *end;
     double v = strtod(value, &end);
     bool whole = i < 3;
@@ -318,6 +331,114 @@ static bool connect(Reader *r)
     return true;
 }
 
+/* What the header leaves out. */
+static void assumed(Reader *r)
+{
+    const Kgraph *g = r->g;
+    const double value[N_KEYS] = {g->width,   g->height,  g->memlimit,
+                                  g->wdeltat, g->wlength, g->wadapter};
+    const char *list = "";
+    for (unsigned i = 0; i < N_KEYS; i++)
+        if (!(r->header >> i & 1))
+            list = arena_printf(r->a, "%s%s%s=%g", list, *list ? ", " : "", keys[i], value[i]);
+    if (*list)
+        diag_note(r->d, (Span){r->file, 0, 1}, "not given in a header, assumed: %s", list);
+}
+
+typedef struct BySides {
+    KgraphEdge edge;
+    uint32_t index;
+} BySides;
+
+static int compare_sides(const void *a, const void *b)
+{
+    const BySides *x = a, *y = b;
+    if (x->edge.from != y->edge.from)
+        return x->edge.from < y->edge.from ? -1 : 1;
+    if (x->edge.to != y->edge.to)
+        return x->edge.to < y->edge.to ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+/* Takes away nodes that no other feeds, then those that only these fed, and so on: of what is
+ * left, each has an edge from another that is left, and going back along them ends in a circle. */
+static bool no_cycle(Reader *r, const BySides *sorted)
+{
+    uint32_t n = (uint32_t)r->nodes.n, n_edges = (uint32_t)r->edges.n, n_free = 0, e = 0;
+    uint32_t *fed = arena_array(r->a, uint32_t, n), *first = arena_array(r->a, uint32_t, n + 1);
+    uint32_t *freed = arena_array(r->a, uint32_t, n), *back = arena_array(r->a, uint32_t, n);
+    for (uint32_t i = 0; i <= n; i++) {
+        while (e < n_edges && sorted[e].edge.from < i)
+            e++;
+        first[i] = e;
+    }
+    for (e = 0; e < n_edges; e++)
+        fed[sorted[e].edge.to]++;
+    for (uint32_t i = 0; i < n; i++)
+        if (!fed[i])
+            freed[n_free++] = i;
+    for (uint32_t i = 0; i < n_free; i++)
+        for (e = first[freed[i]]; e < first[freed[i] + 1]; e++)
+            if (--fed[sorted[e].edge.to] == 0)
+                freed[n_free++] = sorted[e].edge.to;
+    if (n_free == n)
+        return true;
+    uint32_t at = 0, steps = 0;
+    for (e = n_edges; e-- > 0;)
+        if (fed[sorted[e].edge.from] && fed[sorted[e].edge.to])
+            back[sorted[e].edge.to] = sorted[e].index;
+    while (!fed[at])
+        at++;
+    for (; steps < n; steps++) /* so many lead into the circle */
+        at = r->edges.data[back[at]].from;
+    uint32_t begin = at, length = 0, last = back[at];
+    do {
+        at = r->edges.data[back[at]].from;
+        last = back[at] > last ? back[at] : last;
+        length++;
+    } while (at != begin);
+    return diag_error(r->d, r->pending.data[last].span, "this edge closes a circle of %u nodes",
+                      length);
+}
+
+/* What a graph of the contest does not have: an error if nothing can be made of it. */
+static bool sensible(Reader *r)
+{
+    uint32_t n_edges = (uint32_t)r->edges.n, repeats = 0, repeat = UINT32_MAX;
+    const KgraphNode *kernel = NULL;
+    size_t n_kernels = 0;
+    for (size_t i = 0; i < r->nodes.n; i++) {
+        if (r->nodes.data[i].type == KGRAPH_INPUT || r->nodes.data[i].type == KGRAPH_OUTPUT)
+            continue;
+        kernel = &r->nodes.data[i];
+        n_kernels++;
+    }
+    if (!kernel)
+        return diag_error(r->d, (Span){r->file, 0, 1}, "the graph has no kernel");
+    assumed(r);
+    if (n_kernels > 1 && !n_edges)
+        diag_warning(r->d, kernel->span, "%zu kernels and no edge: is the file whole?", n_kernels);
+    BySides *sorted = arena_array(r->a, BySides, n_edges);
+    for (uint32_t i = 0; i < n_edges; i++)
+        sorted[i] = (BySides){r->edges.data[i], i};
+    if (n_edges)
+        qsort(sorted, n_edges, sizeof *sorted, compare_sides);
+    for (uint32_t i = 1; i < n_edges; i++) {
+        const KgraphEdge *e = &sorted[i].edge, *before = &sorted[i - 1].edge;
+        if (e->from != before->from || e->to != before->to)
+            continue;
+        repeats++;
+        repeat = sorted[i].index < repeat ? sorted[i].index : repeat;
+    }
+    if (repeats)
+        diag_warning(r->d, r->pending.data[repeat].span,
+                     "the edge from %s to %s is given before and counts again; edges that repeat "
+                     "others: %u",
+                     r->nodes.data[r->edges.data[repeat].from].name,
+                     r->nodes.data[r->edges.data[repeat].to].name, repeats);
+    return no_cycle(r, sorted);
+}
+
 bool kgraph_parse(Arena *a, Diag *d, const char *name, const char *text, size_t len, Kgraph *g)
 {
     *g = (Kgraph){.width = 633, .height = 633, .memlimit = 24576, .wdeltat = 1, .wlength = 1};
@@ -344,7 +465,7 @@ bool kgraph_parse(Arena *a, Diag *d, const char *name, const char *text, size_t 
         if (!ok)
             return false;
     }
-    if (!connect(&r))
+    if (!connect(&r) || !sensible(&r))
         return false;
     g->nodes = r.nodes.data;
     g->n_nodes = (uint32_t)r.nodes.n;

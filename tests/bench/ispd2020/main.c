@@ -29,10 +29,10 @@ static void print_progress(void *self, const PackProgress *p)
     fprintf(stderr, "%8.2f s  score %.1f  bound %.1f\n", p->seconds, p->score, p->bound);
 }
 
-static void print_scores(const EvalResult *e)
+static void print_scores(FILE *out, const EvalResult *e)
 {
-    printf("MT %.10g  WL %.10g  AC %llu  score %.10g", e->time, e->wire,
-           (unsigned long long)e->adapters, e->score);
+    fprintf(out, "MT %.10g  WL %.10g  AC %llu  score %.10g", e->time, e->wire,
+            (unsigned long long)e->adapters, e->score);
 }
 
 static bool evaluate(Arena *a, Diag *d, const Options *o, const char *path)
@@ -45,7 +45,7 @@ static bool evaluate(Arena *a, Diag *d, const Options *o, const char *path)
     bool ok = eval_solution(a, d, &g, o->evaluate, (const char *)b.data, b.len, &e);
     bytes_free(&b);
     if (ok) {
-        print_scores(&e);
+        print_scores(stdout, &e);
         putchar('\n');
     }
     return ok;
@@ -97,9 +97,12 @@ static bool plan(Arena *a, Diag *d, const Options *o, const char *path)
         ok = io_write(d, o->placed_svg, picture.data, picture.len);
     }
     if (ok) {
-        print_scores(&e);
-        printf("  bound %.10g  gap %.2f %%\n", r.bound,
-               r.bound > 0 ? 100 * (e.score / r.bound - 1) : 0.0);
+        bool taken = (o->output && strcmp(o->output, "-") == 0) ||
+                     (o->placed_svg && strcmp(o->placed_svg, "-") == 0);
+        FILE *out = taken ? stderr : stdout; /* standard output holds a file */
+        print_scores(out, &e);
+        fprintf(out, "  bound %.10g  gap %.2f %%\n", r.bound,
+                r.bound > 0 ? 100 * (e.score / r.bound - 1) : 0.0);
         if (o->verbose)
             fprintf(stderr, "%8.2f s  for this score\n", r.seconds);
     }
@@ -115,12 +118,11 @@ int main(int argc, char **argv)
     StringList arguments = {0};
     if (!options_parse(&a, "wse-ispd2020", specs, N_SPECS, &o, &arguments, argc, argv))
         return EXIT_USAGE;
-    if (o.help) {
-        puts("usage: wse-ispd2020 [options] CASE.kgraph -o OUT\n\nSizes and places a graph of the "
-             "ISPD 2020 contest.\n");
-        options_help(stdout, specs, N_SPECS);
+    if (options_answer("wse-ispd2020",
+                       "usage: wse-ispd2020 [options] CASE.kgraph -o OUT\n\nSizes and places a "
+                       "graph of the ISPD 2020 contest.\n",
+                       o.help, o.version, specs, N_SPECS))
         return io_finish("wse-ispd2020", EXIT_OK);
-    }
     Diag d;
     diag_init(&d, "wse-ispd2020");
     if (arguments.n == 1) {

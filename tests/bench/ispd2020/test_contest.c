@@ -69,7 +69,7 @@ static void test_published(void)
     Fixture f;
     EvalResult r;
     open_fixture(&f, example);
-    const char *lines[] = {"include \"common.paint\"\n",
+    const char *lines[] = {"\xef\xbb\xbfinclude \"common.paint\"\n",
                            k4,
                            "k4 : name('k4)\n",
                            at4,
@@ -121,6 +121,16 @@ static void test_broken(void)
         {{k4, "k4 : place(0.5 148 R0)\n", k2, at2, k3, at3}, "expected a whole number"},
         {{k4, "k4 : put(0 148 R0)\n", k2, at2, k3, at3}, "expected place or name"},
         {{k4, "k4 : place(99999999999999999999 0 R0)\n", k2, at2, k3, at3}, "too large"},
+        {{k4, at4, k2, at2, k3, at3, "kmap = union( k2 k99 )\n"}, "no kernel 'k99'"},
+        {{k4, at4, k2, at2, k3, at3, "kmap = union( y )\n"}, "no kernel 'y'"},
+        {{k4, at4, k2, at2, k3, at3, "kmap = union( k2\n"}, "expected the name of a kernel"},
+        {{k4, at4, k2, at2, k3, at3, "kmap = union( k2 ) k3\n"}, "unexpected text"},
+        {{k4, at4, k2, at2, k3, at3, "k3 : name('k77)\n"}, "no kernel 'k77'"},
+        {{k4, at4, k2, at2, k3, at3, "k3 : name('k4)\n"}, "k3 is called k4"},
+        {{k4, at4, k2, at2, k3, at3, "k3 : name('k3) junk\n"}, "unexpected text"},
+        {{k4, at4, k2, at2, k3, at3, "k3 : name()\n"}, "expected '''"},
+        {{k4, at4, k2, at2, k3, at3, "include \"a.paint\" b\n"}, "unexpected text"},
+        {{k4, at4, k2, at2, k3, at3, "include a.paint\n"}, "expected '\"'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Fixture f;
@@ -233,11 +243,16 @@ static void test_unreadable(void)
         "dblock[99999999999] f=8 h=4 w=4",
         "pool[1] f=3",
         "dblock[1] f=8 h=4 w=4 name=''",
+        "",
+        "(* width=633 *)",
+        "input[0] n=[1 1 1]\noutput[1] n=[1 1 1]\ninput[0]:_ -> output[1]:_",
+        "dblock[1] f=8 h=4 w=4\ndblock[2] f=8 h=4 w=4\ndblock[3] f=8 h=4 w=4\n"
+        "dblock[1]:y -> dblock[2]:x\ndblock[2]:y -> dblock[3]:x\ndblock[3]:y -> dblock[2]:x",
     };
     for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
         Fixture f;
         Kgraph g;
-        open_fixture(&f, "");
+        open_fixture(&f, example);
         bool read = kgraph_parse(&f.a, &f.d, "graph", graphs[i], strlen(graphs[i]), &g);
         if (read)
             printf("\nread: %s\n", graphs[i]);
@@ -247,10 +262,51 @@ static void test_unreadable(void)
     }
 }
 
-static const CU_TestInfo tests[] = {
-    {"published score", test_published},         {"broken solutions", test_broken},
-    {"unreadable graphs", test_unreadable},      {"engine", test_engine},
-    {"larger arguments", test_larger_arguments}, CU_TEST_INFO_NULL};
+/* What is read all the same, and what is said of it. */
+static void test_doubtful(void)
+{
+#define HEADER "(*\nwidth=633\nheight=633\nmemlimit=24576\nwdeltat=1\nwadapter=0\n"
+#define TWO    "dblock[1] f=8 h=4 w=4\ndblock[2] f=8 h=4 w=4\n"
+#define EDGE   "dblock[1]:y -> dblock[2]:x\n"
+    static const struct {
+        const char *graph, *says; /* "": nothing */
+    } cases[] = {
+        {HEADER "wlength=1\n*)\n" TWO EDGE, ""},
+        {HEADER "wlenght=4\n*)\n" TWO EDGE,
+         "graph:7:1: warning: unknown key 'wlenght' is passed over; did you mean 'wlength'?\n"
+         "    7 | wlenght=4\n"
+         "      | ^~~~~~~\n"
+         "graph:1:1: note: not given in a header, assumed: wlength=1\n"},
+        {TWO EDGE, "graph:1:1: note: not given in a header, assumed: width=633, height=633, "
+                   "memlimit=24576, wdeltat=1, wlength=1, wadapter=0\n"},
+        {HEADER "wlength=1\n*)\n" TWO,
+         "graph:10:1: warning: 2 kernels and no edge: is the file whole?\n"},
+        {HEADER "wlength=1\n*)\n" TWO EDGE EDGE EDGE,
+         "graph:12:1: warning: the edge from k1 to k2 is given before and counts again; edges that "
+         "repeat others: 2\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Fixture f;
+        char said[4096] = "";
+        open_fixture(&f, cases[i].graph);
+        rewind(f.out);
+        said[fread(said, 1, sizeof said - 1, f.out)] = 0;
+        bool good = *cases[i].says ? strstr(said, cases[i].says) != NULL : !*said;
+        if (!good)
+            printf("\ncase %zu: wanted '%s', got %s", i, cases[i].says, said);
+        CU_ASSERT(good);
+        CU_ASSERT_EQUAL(f.d.n_errors, 0);
+        close_fixture(&f);
+    }
+}
+
+static const CU_TestInfo tests[] = {{"published score", test_published},
+                                    {"broken solutions", test_broken},
+                                    {"unreadable graphs", test_unreadable},
+                                    {"doubtful graphs", test_doubtful},
+                                    {"engine", test_engine},
+                                    {"larger arguments", test_larger_arguments},
+                                    CU_TEST_INFO_NULL};
 
 int main(void)
 {
