@@ -16,8 +16,10 @@
 #include "runtime/format/defects.h"
 
 enum {
-    SMALL_PICTURE = 1100, /* pixels of the longer side; with many kernels: */
+    SMALL_PICTURE = 1100, /* pixels of the longer side; with many kernels, from: */
     LARGE_PICTURE = 1700,
+    LARGEST_PICTURE = 3400,
+    SHARE = 150, /* of a kernel among many, each way */
     OVERVIEW = 230,
     MANY_DEAD = 8000, /* dead cores that are drawn one by one */
     TILE = 16,
@@ -318,6 +320,17 @@ static void draw_dead(Picture *v)
     }
 }
 
+/* Pixels of the longer side: with many kernels each has its share, so that names stay readable. */
+static double side_for(size_t kernels)
+{
+    if (kernels <= FEW)
+        return SMALL_PICTURE;
+    uint64_t side = LARGE_PICTURE;
+    while (side < LARGEST_PICTURE && side * side < kernels * SHARE * SHARE)
+        side += SHARE / 3;
+    return (double)side;
+}
+
 void picture_begin(Picture *v, Text *t, const Plan *p, const char *what)
 {
     *v = (Picture){.out = t, .p = p, .used = used_part(p), .target = plan_target(p)};
@@ -327,8 +340,7 @@ void picture_begin(Picture *v, Text *t, const Plan *p, const char *what)
         if (!v->slowest || p->kernels.data[i]->shape.cycles > v->slowest->shape.cycles)
             v->slowest = p->kernels.data[i];
     int32_t w = v->used.x1 - v->used.x0 + 1, h = v->used.y1 - v->used.y0 + 1;
-    double side = p->kernels.n > FEW ? LARGE_PICTURE : SMALL_PICTURE;
-    v->scale = side / (w > h ? w : h);
+    v->scale = side_for(p->kernels.n) / (w > h ? w : h);
     v->scale = v->scale > 64 ? 64 : v->scale;
     v->panel_x = MARGIN + w * v->scale + MARGIN + 16;
     v->panel_y = HEAD + 14;

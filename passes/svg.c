@@ -327,7 +327,8 @@ static void draw_kernel_list(Picture *v, uint32_t rows)
     }
     if (p->kernels.n > rows) {
         picture_text(v, x, v->panel_y, 12, "fill=\"#555\"",
-                     arena_printf(&v->arena, "and %zu more: point at them", p->kernels.n - rows));
+                     arena_printf(&v->arena, "and %zu more: point at them, or see --report",
+                                  p->kernels.n - rows));
         v->panel_y += LINE_HEIGHT;
     }
 }

@@ -192,6 +192,29 @@ static void keep_out(Made *m, const char *why, bool dead)
     vec_push(&m->arena, &m->plan.keepouts, k);
 }
 
+/* 500 kernels of 8 x 4 cores each: their names have room all the same. */
+static void test_many_small(void)
+{
+    Made m;
+    make(&m, 20, 25);
+    for (size_t i = 0; i < m.plan.kernels.n; i++) {
+        Shape *s = &m.plan.kernels.data[i]->shape;
+        s->w = s->lanes_in = 8;
+        s->h = s->lanes_out = 4;
+    }
+    for (size_t i = 0; i < m.plan.streams.n; i++)
+        m.plan.streams.data[i]->protocol.lanes = 1;
+    Text t = {0};
+    plan_svg(&t, &m.plan);
+    xmlDoc *doc = xmlReadMemory(t.data, (int)t.len, NULL, NULL, XML_PARSE_NONET);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+    CU_ASSERT_TRUE(count(doc, "//s:g/s:g/s:text[contains(., 'fc')]") >= 490);
+    CU_ASSERT_EQUAL(texts_that_meet(doc), 0);
+    xmlFreeDoc(doc);
+    text_free(&t);
+    made_finish(&m);
+}
+
 /* 500 kernels: all named, by label or by tooltip, in a file of moderate size. */
 static void test_large(void)
 {
@@ -388,6 +411,7 @@ int main(void)
         {"moves", test_moves},
         {"verdicts", test_verdicts},
         {"moved adapters", test_moved_adapters},
+        {"many small", test_many_small},
         CU_TEST_INFO_NULL,
     };
     return suite_run("pictures", tests);
