@@ -471,14 +471,22 @@ static void explain_head(Text *t, Arena *a, const KernelStory *s)
     text_printf(t, "kernel '%s' (%s: %s)\n", k->name, kernel_kind_text(k->kind),
                 kernel_operators(a, k));
     if (s->sized) {
-        uint32_t w, h;
-        plan_extent(k, &w, &h);
-        const char *stance = kernel_stance(a, k);
+        /* Where planning failed, what is there of a place is from the last try. */
+        bool failed = diag_exit_code(s->cx->diag) != EXIT_OK;
+        uint32_t w = k->shape.w, h = k->shape.h;
+        if (!failed)
+            plan_extent(k, &w, &h);
+        const char *stance = failed ? "not placed" : kernel_stance(a, k), *rings = "";
+        /* Rings get their length last, shapes are compared without. */
+        const ShapeVerdict *v = s->shapes.n ? &s->shapes.data[0] : NULL;
+        if (v && v->fate == FATE_CHOSEN && v->shape.bytes < k->shape.bytes)
+            rings = arena_printf(a, ", %u of them in longer rings, which shapes are judged without",
+                                 k->shape.bytes - v->shape.bytes);
         text_printf(t,
                     "  chosen: %u x %u cores%s%s, %u -> %u lanes, %" PRIu64
-                    " cycles a sample, %u bytes a core\n  %s\n",
+                    " cycles a sample, %u bytes a core%s\n  %s\n",
                     w, h, *stance ? ", " : "", stance, k->shape.lanes_in, k->shape.lanes_out,
-                    k->shape.cycles, k->shape.bytes, s->limit_text);
+                    k->shape.cycles, k->shape.bytes, rings, s->limit_text);
     } else {
         text_add(t, "  no shape was chosen: the network could not be sized");
         if (k->shape.w)

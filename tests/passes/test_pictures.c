@@ -324,6 +324,32 @@ static void test_moves(void)
     made_finish(&m);
 }
 
+/* Bytes of longer rings are said to be that; where planning failed no place is told. */
+static void test_explained(void)
+{
+    Made m;
+    make(&m, 3, 1);
+    Kernel *k = m.plan.kernels.data[1];
+    ShapeVec shapes = {0};
+    Shape nearest;
+    kernel_shapes(&m.arena, k, &m.plan.streams.data[0]->protocol, &m.machine, 4096, &shapes,
+                  &nearest);
+    k->shape = shapes.data[shapes.n / 2];
+    k->shape.bytes += 96;
+    k->turn = 3;
+    m.plan.streams.data[k->out[0]]->protocol.lanes = k->shape.lanes_out;
+    for (unsigned failed = 0; failed < 2; failed++) {
+        Text t = {0};
+        m.diag.n_errors = failed;
+        explain_text(&t, &m.cx, k);
+        CU_ASSERT_PTR_NOT_NULL(strstr(t.data, ", 96 of them in longer rings"));
+        CU_ASSERT_EQUAL(strstr(t.data, "turned thrice") == NULL, failed);
+        CU_ASSERT_EQUAL(strstr(t.data, "not placed") != NULL, failed);
+        text_free(&t);
+    }
+    made_finish(&m);
+}
+
 /* Adapters by what they stand between, in their order, whatever their numbers were. */
 static void test_moved_adapters(void)
 {
@@ -412,6 +438,7 @@ int main(void)
         {"verdicts", test_verdicts},
         {"moved adapters", test_moved_adapters},
         {"many small", test_many_small},
+        {"explained", test_explained},
         CU_TEST_INFO_NULL,
     };
     return suite_run("pictures", tests);
