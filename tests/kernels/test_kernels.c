@@ -46,6 +46,10 @@ static Node *vector_linear_relu(Bench *b)
 {
     return g_unary(b, OP_RELU, vector_linear(b));
 }
+static Node *grouped_linear(Bench *b)
+{
+    return g_linear(b, g_input(b, 40, 0, 0), 28);
+}
 static Node *tokens_linear(Bench *b)
 {
     return g_unary(b, OP_RELU, g_linear(b, g_input(b, 5, 11, 0), 7));
@@ -63,6 +67,9 @@ static void matvec(void)
             run("linear", vector_linear, (Place){.lanes_in = in, .lanes_out = out});
     run("linear", vector_linear, (Place){.lanes_in = 23, .lanes_out = 13});
     run("linear", vector_linear, (Place){.lanes_in = 2, .lanes_out = 13});
+    /* Groups of lanes with uneven blocks, which repeat: 8 of 3, 4 of 5; 2 of 3. */
+    run("grouped", grouped_linear, (Place){.lanes_in = 24, .lanes_out = 20});
+    run("grouped", grouped_linear, (Place){.lanes_in = 6, .lanes_out = 24});
     run("linear relu", vector_linear_relu, (Place){.lanes_in = 4, .lanes_out = 3});
     run("linear relu", vector_linear_relu, (Place){.lanes_in = 1, .lanes_out = 1});
     run("tokens", tokens_linear, (Place){.lanes_in = 3, .lanes_out = 2});
