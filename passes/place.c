@@ -128,7 +128,8 @@ bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint
         if (arrange_insert(g, order, n)) {
             arrange_orient(g, order, n);
             arrange_improve(g, order, n, ROUNDS);
-            good = is_better(plan, arrange_total(g), &before) && plan_routed(plan, limit, &failure);
+            good = plan_cores(plan) <= plan_core_limit(cx) &&
+                   is_better(plan, arrange_total(g), &before) && plan_routed(plan, limit, &failure);
         }
         if (!good)
             put_back(plan, &before);

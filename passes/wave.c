@@ -529,6 +529,8 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
         z->rows = NULL;
         sizing_explain(z);
         apply(z, &l);
+        if (plan_cores(plan) > plan_core_limit(cx)) /* with the strips of narrow streams */
+            continue;
         Arrange *g = arrange_create(&a, plan);
         uint32_t *all = arena_array(&a, uint32_t, g->n);
         uint32_t count = plan_order(plan, true, all);
