@@ -88,13 +88,71 @@ static const char *of_a_compile(const DriverOptions *o)
     return "";
 }
 
-static bool usage_good(const DriverOptions *o, size_t n_models)
+// What only another option can heed, and was given without it; then which.
+static const char *of_no_use(const DriverOptions *o, const char **without)
+{
+    const struct {
+        bool given, heeded;
+        const char *name, *by;
+    } all[] = {
+        {o->defect_rate >= 0, o->yield_sweep != NO_SWEEP, "defect-rate", "yield-sweep"},
+        {o->inputs.n > 0, o->interpret, "input", "interpret"},
+        {o->results.n > 0, o->interpret, "result", "interpret"},
+        {o->dump_all, o->interpret, "dump-all", "interpret"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        *without = all[i].by;
+        if (all[i].given && !all[i].heeded)
+            return all[i].name;
+    }
+    return NULL;
+}
+
+// Pipes and devices take more than one.
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return strcmp(path, "-") != 0 && (stat(path, &st) != 0 || S_ISREG(st.st_mode));
+}
+
+// Each file is written once, and never the model. Says which options name the same.
+static bool outputs_apart(const DriverOptions *o, const char *model)
+{
+    enum { OTHERS = 5 };
+    const struct {
+        const char *name, *path;
+    } others[OTHERS] = {{"output", o->output},
+                        {"placed-svg", o->placed_svg},
+                        {"routed-svg", o->routed_svg},
+                        {"dump-placement", o->dump_placement},
+                        {"dump-routing", o->dump_routing}};
+    for (size_t i = 0; i < OTHERS + o->report.n; i++) {
+        const char *path = i < OTHERS ? others[i].path : o->report.data[i - OTHERS];
+        const char *name = i < OTHERS ? others[i].name : "report";
+        if (path && model && is_file(path) && strcmp(path, model) == 0) {
+            fprintf(stderr, "wsec: error: --%s would write over the model '%s'\n", name, model);
+            return false;
+        }
+        for (size_t k = 0; path && is_file(path) && k < i; k++) {
+            const char *other = k < OTHERS ? others[k].path : o->report.data[k - OTHERS];
+            if (!other || strcmp(path, other) != 0)
+                continue;
+            fprintf(stderr, "wsec: error: --%s and --%s both write '%s'\n",
+                    k < OTHERS ? others[k].name : "report", name, path);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool usage_good(const DriverOptions *o, const char *const *models, size_t n_models)
 {
     bool sweep = o->yield_sweep != NO_SWEEP;
     const char *image = o->check_native ? "check-native"
                         : o->relink     ? "relink"
                         : sweep         ? "yield-sweep"
                                         : NULL;
+    const char *without, *useless = of_no_use(o, &without);
     size_t wanted = o->check_native || o->relink ? 0 : 1;
     if (image && *of_a_compile(o))
         fprintf(stderr, "wsec: error: --%s is of no use with --%s: the image is compiled already\n",
@@ -102,6 +160,8 @@ static bool usage_good(const DriverOptions *o, size_t n_models)
     else if (sweep && (o->relink || o->check_native || o->defects || o->output))
         fprintf(stderr, "wsec: error: --yield-sweep makes its own maps and no image; --relink, "
                         "--check-native, --defects and --output are of no use with it\n");
+    else if (useless)
+        fprintf(stderr, "wsec: error: --%s is of no use without --%s\n", useless, without);
     else if (n_models != wanted && wanted == 0)
         fprintf(stderr, "wsec: error: --check-native and --relink take no model\n");
     else if (n_models == 0 && wanted == 1)
@@ -110,13 +170,13 @@ static bool usage_good(const DriverOptions *o, size_t n_models)
     else if (n_models != wanted)
         fprintf(stderr, "wsec: error: one model at a time, not %zu\n", n_models);
     else
-        return true;
+        return outputs_apart(o, n_models ? models[0] : NULL);
     return false;
 }
 
 static int run(Arena *a, int argc, char **argv)
 {
-    DriverOptions o = {.slack = 0.05, .threads = 1, .defect_rate = 0.01, .yield_sweep = NO_SWEEP};
+    DriverOptions o = {.slack = 0.05, .threads = 1, .defect_rate = -1, .yield_sweep = NO_SWEEP};
     StringList arguments = {0};
     Diag d;
     bool color;
@@ -133,7 +193,7 @@ static int run(Arena *a, int argc, char **argv)
         pipeline_list(stdout);
     else if (o.list_machines)
         machine_list(stdout);
-    else if (!usage_good(&o, arguments.n))
+    else if (!usage_good(&o, arguments.data, arguments.n))
         return EXIT_USAGE;
     else {
         diag_init(&d, "wsec");

@@ -6,6 +6,7 @@
 // works, the times engine gives its cycles a sample in steady state, against those of the perfect
 // wafer, and its latency. Threads take every n-th wafer, each with memory of its own.
 #include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -14,7 +15,9 @@
 #include "passes/defects.h"
 #include "runtime/engine.h"
 
-enum { MAX_WAFERS = 100000, MAX_THREADS = 64, SAMPLES = 64, BINS = 10, WIDEST = 50 };
+enum { MAX_WAFERS = 100000, MAX_THREADS = 64, BINS = 10, WIDEST = 50 };
+#define DEFECT_RATE 0.01 // if it is not given
+enum { LEAST_SAMPLES = 64, MOST_SAMPLES = 1024, STEADY = 1000 };
 
 static const Span nowhere = {0, 0, 0};
 
@@ -43,13 +46,22 @@ typedef struct Job {
     uint32_t first;
 } Job;
 
+// Twice the samples until the whole state repeats, or they take as long each as those before to one
+// part in STEADY: queues may fill slowly, and a wafer's detours make a difference there.
 static Times times_of(Arena *a, const Fabric *f)
 {
-    EngineOptions o = {.samples = SAMPLES, .skip_periods = true};
-    EngineResult r;
-    if (!engine_run(a, f, &o, NULL, NULL, &r) || r.period_den == 0)
-        return (Times){0, 0};
-    return (Times){(double)r.period_num / (double)r.period_den, (double)r.first_result};
+    Times last = {0, 0};
+    for (uint64_t samples = LEAST_SAMPLES; samples <= MOST_SAMPLES; samples *= 2) {
+        EngineOptions o = {.samples = samples, .skip_periods = true};
+        EngineResult r;
+        if (!engine_run(a, f, &o, NULL, NULL, &r) || r.period_den == 0)
+            return (Times){0, 0};
+        double before = last.cycles;
+        last = (Times){(double)r.period_num / (double)r.period_den, (double)r.first_result};
+        if (r.period_exact || fabs(last.cycles - before) * STEADY <= before)
+            break;
+    }
+    return last;
 }
 
 static void try_wafer(const Sweep *s, Wafer *w, FILE *sink)
@@ -176,7 +188,9 @@ static bool sweep(Arena *a, Diag *d, const DriverOptions *o, const char *path)
              diag_error(d, nowhere, "'%s' does not run on a perfect wafer", path);
     }
     if (ok) {
-        Sweep s = {.image = &image, .rate = o->defect_rate, .n = (uint32_t)o->yield_sweep};
+        Sweep s = {.image = &image,
+                   .rate = o->defect_rate < 0 ? DEFECT_RATE : o->defect_rate,
+                   .n = (uint32_t)o->yield_sweep};
         Rng rng = {o->seed};
         s.n_threads = (uint32_t)(o->threads < 1             ? 1
                                  : o->threads > MAX_THREADS ? MAX_THREADS
@@ -193,8 +207,7 @@ static bool sweep(Arena *a, Diag *d, const DriverOptions *o, const char *path)
 
 bool driver_yield(Diag *d, const DriverOptions *o, const char *path)
 {
-    if (o->yield_sweep < 1 || o->yield_sweep > MAX_WAFERS ||
-        !(o->defect_rate >= 0 && o->defect_rate <= 0.5)) {
+    if (o->yield_sweep < 1 || o->yield_sweep > MAX_WAFERS || !(o->defect_rate <= 0.5)) {
         d->usage = true;
         return diag_error(d, nowhere, "--yield-sweep takes 1 to %d wafers, --defect-rate 0 to 0.5",
                           MAX_WAFERS);
