@@ -3,11 +3,13 @@
 //
 // After a plan that could not be made, one thing at a time is changed: a constraint dropped,
 // --max-cores raised, f16 for f32, an integer parameter lowered, more memory a core, a larger
-// fabric. Each is a scale between what there is (does not fit) and far away; a first round steps
-// away in powers of four until something fits, a second bisects between the two, one step of each
-// scale in turn. What is said to fit has been planned, from the text on, with its messages
-// caught. The number of plannings falls with the size of the network and nothing depends on
-// time, so the answer is the same everywhere.
+// fabric. Each is a scale between what there is (does not fit) and far away. Steps that grow
+// fourfold lead away until something fits, then what lies between is bisected: first with sizing
+// alone, which is cheap and says no for most, then, from the nearest that can be sized, with the
+// whole of planning. What is said to fit has been planned, from the text on, with its messages
+// caught. Whoever has done the least work so far is next, so that all kinds get their share;
+// work is counted, in plannings of the network's own size, and nothing depends on time, so the
+// answer is the same everywhere.
 #include <inttypes.h>
 #include <string.h>
 
@@ -18,13 +20,14 @@ static const Span nowhere = {0};
 
 enum {
     MOST_PLANNINGS = 32,
-    LEAST_PLANNINGS = 3,
-    SEARCH = 10,          // plannings that one counts for if placement fails
+    LEAST_PLANNINGS = 6,
     WORK = 8000,          // of all plannings, in units of about a millisecond
+    SIZING = 32,          // sizing alone is this part of a planning,
+    SEARCH = 2,           // one for which placement fails as much as so many
     PLACING = 10,         // units of a kernel, and of its shapes:
     FEATURES_A_UNIT = 17, // a unit is so many bits of its weights' number,
     MOST_UNITS = 128,     // and no more than these
-    FAR = 3,              // steps of the first round, each fourfold
+    FASTER = 4,           // growth of steps
     MOST_PARAMS = 6,
     MOST_DROPS = 8, // constraints of a kind
     GRAIN = 64,     // a scale is fine enough at 1/64 of its value
@@ -41,13 +44,19 @@ typedef enum ChangeKind {
     CHANGE_FABRIC, // columns; rows in proportion
 } ChangeKind;
 
+enum { CHANGES = CHANGE_FABRIC + 1 };
+
 typedef struct Change {
     ChangeKind kind;
     size_t at; // which constraint or parameter
     uint64_t now, far;
     uint64_t grain;     // steps of the scale
-    uint64_t bad, good; // nearest known not to fit; nearest planned, 0: none
-    uint64_t cycles;    // of that plan
+    bool whole;         // planned; else sized only
+    bool done;          // as near as can be told, or out of reach
+    uint64_t bad, good; // nearest known not to fit; nearest that does, 0: none
+    uint64_t step;      // the next one away
+    uint64_t work;      // done so far
+    uint64_t cycles;    // of the plan of `good`
     uint32_t cores;
 } Change;
 
@@ -59,7 +68,9 @@ typedef struct Nearest {
     size_t n_defines;
     ParamValueVec params;
     FILE *sink;
-    unsigned left, tried; // plannings
+    uint64_t left, share; // work for all; for each kind in any case
+    uint64_t work[CHANGES];
+    unsigned tried; // plannings
     VEC(Change) changes;
 } Nearest;
 
@@ -138,7 +149,22 @@ static void apply(Nearest *n, Trial *t, const Change *c, uint64_t value)
     }
 }
 
-// Does it plan with the change? From the text on, since passes rewrite the graph.
+// Units of work that a planning of this network is.
+static uint64_t work_of(const Plan *plan)
+{
+    uint64_t units = 1;
+    for (size_t i = 0; plan && i < plan->kernels.n; i++) {
+        const Kernel *k = plan->kernels.data[i];
+        if (!k->anchor || !k->n_in)
+            continue;
+        uint64_t in = (uint64_t)type_features(&plan->streams.data[k->in[0]]->node->type);
+        uint64_t size = in * (uint64_t)type_features(&k->result->type) >> FEATURES_A_UNIT;
+        units += PLACING + (size < MOST_UNITS ? size : MOST_UNITS);
+    }
+    return units;
+}
+
+// Does it plan, or size, with the change? From the text on, since passes rewrite the graph.
 static bool plan_with(Nearest *n, Change *c, uint64_t value)
 {
     Arena a = {0};
@@ -154,7 +180,7 @@ static bool plan_with(Nearest *n, Change *c, uint64_t value)
     t.cx.options.curve = false;
     t.cx.machine = &t.machine;
     apply(n, &t, c, value);
-    PipelineOptions pipeline = {.out = n->sink};
+    PipelineOptions pipeline = {.out = n->sink, .stop_after = c->whole ? NULL : "size"};
     PipelineTimes times = {0};
     bool ok = frontend_compile_text(&a, &quiet, n->source->name, n->source->text, n->source->len,
                                     t.defines, t.n_defines, &graph);
@@ -163,17 +189,17 @@ static bool plan_with(Nearest *n, Change *c, uint64_t value)
         ok = pipeline_run(&t.cx, &pipeline, &times);
     }
     // A search for a place that ends without one costs as much as several that find it.
+    uint64_t work = work_of(t.cx.plan);
+    work = !c->whole ? 1 + work / SIZING : ok ? work : SEARCH * work;
     n->tried++;
-    bool searched = !ok && times.n && strcmp(times.pass[times.n - 1].name, "place") == 0;
-    unsigned cost = searched ? SEARCH : 1;
-    n->left -= cost < n->left ? cost : n->left;
-    if (ok) {
-        c->good = value;
+    n->left -= work < n->left ? work : n->left;
+    n->work[c->kind] += work;
+    c->work += work;
+    if (ok && c->whole) {
         c->cycles = plan_target(t.cx.plan);
         c->cores = plan_cores(t.cx.plan);
-    } else {
-        c->bad = value;
     }
+    *(ok ? &c->good : &c->bad) = value;
     diag_finish(&quiet);
     arena_free(&a);
     return ok;
@@ -184,7 +210,8 @@ static bool plan_with(Nearest *n, Change *c, uint64_t value)
 static void add_change(Nearest *n, ChangeKind kind, size_t at, uint64_t now, uint64_t far,
                        uint64_t grain)
 {
-    Change c = {.kind = kind, .at = at, .now = now, .far = far, .grain = grain, .bad = now};
+    Change c = {
+        .kind = kind, .at = at, .now = now, .far = far, .grain = grain, .bad = now, .step = grain};
     vec_push(&n->arena, &n->changes, c);
 }
 
@@ -223,53 +250,63 @@ static void find_changes(Nearest *n)
                    1);
 }
 
-// ---- the two rounds ----
+// ---- the search ----
 
-static uint64_t distance(const Change *c)
+static uint64_t distance(uint64_t a, uint64_t b)
 {
-    return c->good > c->bad ? c->good - c->bad : c->bad - c->good;
+    return a > b ? a - b : b - a;
 }
 
-// Away from what there is, in powers of four: small changes are what is asked for.
+// Away from what does not fit; small changes are what is asked for.
 static void step_away(Nearest *n, Change *c)
 {
-    bool up = c->far > c->now;
-    uint64_t value = up ? c->bad * 4 : c->bad / 4;
-    value = up ? (value < c->far ? value : c->far) : value > c->far ? value : c->far;
-    if (c->kind == CHANGE_MAX_CORES || c->now == 0) // all of it, or it is something else
-        value = c->far;
-    if (!c->good && c->bad != c->far)
-        plan_with(n, c, value);
+    uint64_t left = distance(c->bad, c->far), step = c->step < left ? c->step : left;
+    if (!left) {
+        c->done = true;
+        return;
+    }
+    c->step *= FASTER;
+    plan_with(n, c, c->far > c->bad ? c->bad + step : c->bad - step);
 }
 
-static bool refinable(const Change *c)
+// In the middle, in steps of the scale, strictly between.
+static bool bisect(Nearest *n, Change *c)
 {
-    uint64_t fine = c->grain + c->good / GRAIN;
-    return c->good && distance(c) > fine;
+    uint64_t apart = distance(c->bad, c->good);
+    uint64_t half = apart / 2 / c->grain * c->grain;
+    uint64_t fine = c->whole ? distance(c->good, c->now) / GRAIN : 0;
+    if (!half || apart <= c->grain + fine)
+        return false;
+    plan_with(n, c, c->good > c->bad ? c->bad + half : c->bad - half);
+    return true;
 }
 
-static uint64_t square_root(uint64_t v)
+static void go_on(Nearest *n, Change *c)
 {
-    uint64_t r = 0;
-    for (uint64_t bit = 1ull << 31; bit; bit >>= 1)
-        if ((r + bit) * (r + bit) <= v)
-            r += bit;
-    return r;
+    if (!c->good) {
+        step_away(n, c);
+    } else if (!bisect(n, c)) {
+        // The nearest that can be sized is the first to be planned.
+        c->done = c->whole;
+        c->step = distance(c->good, c->bad);
+        if (!c->whole)
+            c->good = 0;
+        c->whole = true;
+    }
 }
 
-// The geometric mean, in steps of the scale, strictly between.
-static void refine(Nearest *n, Change *c)
+// The one that has had the least so far, of the kind that has.
+static Change *next_change(Nearest *n)
 {
-    uint64_t lo = c->bad < c->good ? c->bad : c->good, hi = lo + distance(c);
-    uint64_t mid = hi >> 31 ? lo + (hi - lo) / 2 : square_root(lo * hi);
-    if (c->kind == CHANGE_MAX_CORES && c->cores < mid)
-        mid = c->cores; // it did not need more
-    mid = mid / c->grain * c->grain;
-    mid = mid <= lo ? lo + c->grain : mid;
-    if (mid < hi)
-        plan_with(n, c, mid);
-    else
-        c->bad = c->good; // as fine as the scale is
+    Change *next = NULL;
+    for (size_t i = 0; i < n->changes.n; i++) {
+        Change *c = &n->changes.data[i];
+        uint64_t mine = n->work[c->kind], least = next ? n->work[next->kind] : UINT64_MAX;
+        if (!c->done && (n->left || mine < n->share) &&
+            (mine < least || (mine == least && c->work < next->work)))
+            next = c;
+    }
+    return next;
 }
 
 // ---- what it says ----
@@ -315,22 +352,12 @@ static void say(Nearest *n, Diag *d, const Change *c)
     }
 }
 
-// Plannings that a network of this size may cost.
-static unsigned plannings(const Plan *plan)
+// Work that looking for changes may cost: some plannings, many of a small network.
+static uint64_t work_for(const Plan *plan)
 {
-    uint64_t units = 1;
-    for (size_t i = 0; i < plan->kernels.n; i++) {
-        const Kernel *k = plan->kernels.data[i];
-        if (!k->anchor || !k->n_in)
-            continue;
-        uint64_t in = (uint64_t)type_features(&plan->streams.data[k->in[0]]->node->type);
-        uint64_t size = in * (uint64_t)type_features(&k->result->type) >> FEATURES_A_UNIT;
-        units += PLACING + (size < MOST_UNITS ? size : MOST_UNITS);
-    }
-    uint64_t n = WORK / units;
-    return n < LEAST_PLANNINGS  ? LEAST_PLANNINGS
-           : n < MOST_PLANNINGS ? (unsigned)n
-                                : MOST_PLANNINGS;
+    uint64_t work = work_of(plan), n = WORK / work;
+    n = n < LEAST_PLANNINGS ? LEAST_PLANNINGS : n < MOST_PLANNINGS ? n : MOST_PLANNINGS;
+    return n * work;
 }
 
 void driver_nearest(Diag *d, const PassContext *failed, const Define *defines, size_t n_defines)
@@ -339,7 +366,8 @@ void driver_nearest(Diag *d, const PassContext *failed, const Define *defines, s
                  .source = &d->sources[0],
                  .defines = defines,
                  .n_defines = n_defines,
-                 .left = plannings(failed->plan)};
+                 .left = work_for(failed->plan)};
+    n.share = n.left / CHANGES;
     unsigned found = 0;
     Diag quiet;
     n.sink = fopen("/dev/null", "w");
@@ -351,22 +379,12 @@ void driver_nearest(Diag *d, const PassContext *failed, const Define *defines, s
                     n_defines, &n.params);
     diag_finish(&quiet);
     find_changes(&n);
-    for (unsigned step = 0; step < FAR; step++)
-        for (size_t i = 0; i < n.changes.n && n.left; i++)
-            step_away(&n, &n.changes.data[i]);
-    for (bool more = true; more && n.left;) {
-        more = false;
-        for (size_t i = 0; i < n.changes.n && n.left; i++) {
-            if (!refinable(&n.changes.data[i]))
-                continue;
-            refine(&n, &n.changes.data[i]);
-            more = true;
-        }
-    }
+    for (Change *c = next_change(&n); c; c = next_change(&n))
+        go_on(&n, c);
     unsigned limit = d->max_errors;
     d->max_errors = UINT32_MAX; // these notes belong to all errors
     for (size_t i = 0; i < n.changes.n; i++) {
-        if (!n.changes.data[i].good)
+        if (!n.changes.data[i].good || !n.changes.data[i].whole)
             continue;
         say(&n, d, &n.changes.data[i]);
         found++;
