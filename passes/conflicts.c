@@ -3,8 +3,9 @@
 //
 // Each kernel gets its pin and its area; keep-outs go to those of the plan. What can be seen from
 // the constraints alone is reported here, before anything is planned: names of no kernel, pins on
-// each other, on keep-outs or dead cores, pins larger than their area. Pins times what they may
-// meet; both are few.
+// each other, on keep-outs or dead cores, pins larger than their area, keep-outs that leave fewer
+// cores than there are kernels. Pins times what they may meet; both are few.
+#include <stdlib.h>
 #include <string.h>
 
 #include "ir/support/text.h"
@@ -87,6 +88,68 @@ static void check_pins(Diag *d, const Plan *p, const Constraints *c)
     }
 }
 
+// ---- keep-outs and the room that they leave ----
+
+static int by_column(const void *a, const void *b)
+{
+    const KeepOut *p = a, *q = b;
+    return (p->x > q->x) - (p->x < q->x);
+}
+
+uint32_t plan_free_cores(const Plan *p)
+{
+    Arena a = {0};
+    uint32_t cores = p->machine->width * p->machine->height;
+    KeepOut *all = arena_array(&a, KeepOut, p->keepouts.n + 1);
+    for (size_t i = 0; i < p->keepouts.n; i++)
+        all[i] = p->keepouts.data[i];
+    qsort(all, p->keepouts.n, sizeof *all, by_column);
+    for (uint32_t y = 0; y < p->machine->height; y++) {
+        uint32_t seen = 0; // columns of this row; keep-outs may overlap
+        for (size_t i = 0; i < p->keepouts.n; i++) {
+            const KeepOut *k = &all[i];
+            if (y < k->y || y >= k->y + k->h || k->x + k->w <= seen)
+                continue;
+            cores -= k->x + k->w - (k->x > seen ? k->x : seen);
+            seen = k->x + k->w;
+        }
+    }
+    arena_free(&a);
+    return cores;
+}
+
+const char *plan_keepouts_text(const Plan *p)
+{
+    bool dead = false, wished = false;
+    for (size_t i = 0; i < p->keepouts.n; i++)
+        *(p->keepouts.data[i].dead ? &dead : &wished) = true;
+    return dead && wished ? "keep-outs and dead cores" : dead ? "dead cores" : "keep-outs";
+}
+
+void plan_note_keepouts(Diag *d, const Constraints *c)
+{
+    enum { MOST = 8 };
+    for (size_t i = 0; c && i < c->keepouts.n && i < MOST; i++) {
+        const KeepOutWish *o = &c->keepouts.data[i];
+        diag_note(d, o->span, "keep-out%s%.64s%s takes %u x %u cores", *o->name ? " '" : "",
+                  o->name, *o->name ? "'" : "", o->w, o->h);
+    }
+    if (c && c->keepouts.n > MOST)
+        diag_note(d, c->keepouts.data[MOST].span, "and %zu keep-outs from here on",
+                  c->keepouts.n - MOST);
+}
+
+static void check_room(Diag *d, const Plan *p, const Constraints *c)
+{
+    uint32_t room = plan_free_cores(p);
+    if (room >= p->kernels.n)
+        return;
+    diag_infeasible(
+        d, (Span){0, 0, 0}, "%s leave %u of %u x %u cores; %zu kernels need a core each at least",
+        plan_keepouts_text(p), room, p->machine->width, p->machine->height, p->kernels.n);
+    plan_note_keepouts(d, c);
+}
+
 bool constraints_apply(Diag *d, Plan *plan, const Constraints *c)
 {
     unsigned before = d->n_errors;
@@ -118,6 +181,7 @@ bool constraints_apply(Diag *d, Plan *plan, const Constraints *c)
     if (d->n_errors == before) {
         check_areas(d, plan);
         check_pins(d, plan, c);
+        check_room(d, plan, c);
     }
     return d->n_errors == before;
 }

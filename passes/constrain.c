@@ -6,6 +6,7 @@
  * kept if its name, its kind and its shape are still there and the shape is fast enough for
  * the network as it is now. O(constraints x kernels + shapes); of an earlier placement
  * O(kernels^2). */
+#include <inttypes.h>
 #include <string.h>
 
 #include "passes/sizing.h"
@@ -80,9 +81,50 @@ static bool allow(Sizing *z, uint32_t k, const Pin *pin, const AreaLimit *area)
     return false;
 }
 
+void sizing_note_pins(const Sizing *z)
+{
+    for (uint32_t k = 0; k < z->n; k++) {
+        const Pin *pin = z->choice[k].kernel->pin;
+        if (pin && pin->has_size)
+            diag_note(z->cx->diag, pin->span, "kernel '%s' is pinned to %u x %u cores", pin->kernel,
+                      pin->w, pin->h);
+    }
+}
+
+/* Pins with a size take that in any case. */
+static bool pins_in_limit(Sizing *z)
+{
+    Diag *d = z->cx->diag;
+    uint32_t limit = plan_core_limit(z->cx);
+    uint64_t cores = 0;
+    unsigned n = 0;
+    const Pin *first = NULL;
+    for (uint32_t k = 0; k < z->n; k++) {
+        const Pin *pin = z->choice[k].kernel->pin;
+        if (!pin || !pin->has_size)
+            continue;
+        cores += (uint64_t)pin->w * pin->h;
+        first = n++ ? first : pin;
+    }
+    if (cores <= limit)
+        return true;
+    if (n == 1)
+        return diag_infeasible(d, first->span,
+                               "kernel '%s' is pinned to %u x %u = %" PRIu64
+                               " cores, more than --max-cores=%u",
+                               first->kernel, first->w, first->h, cores, limit);
+    diag_infeasible(d, first->span,
+                    "%u kernels are pinned to %" PRIu64 " cores in all, more than --max-cores=%u",
+                    n, cores, limit);
+    sizing_note_pins(z);
+    return false;
+}
+
 bool sizing_constrain(Sizing *z)
 {
     bool good = true;
+    if (!pins_in_limit(z))
+        return false;
     for (uint32_t k = 0; k < z->n; k++) {
         const Kernel *kernel = z->choice[k].kernel;
         z->choice[k].allowed = NULL;

@@ -210,11 +210,13 @@ uint64_t plan_link_limit(const Plan *plan, unsigned step)
     return step == 0 ? target : step == 1 ? 2 * target : UINT64_MAX / 4;
 }
 
+enum { GOOD_PART = 8 }; /* of the fabric, and keep-outs are named */
+
 static void report_failure(PassContext *cx, const PlaceFailure *failure, uint64_t first)
 {
     const Plan *plan = cx->plan;
     const Machine *m = plan->machine;
-    uint64_t cores = plan_cores(plan);
+    uint64_t cores = plan_cores(plan), all = (uint64_t)m->width * m->height;
     if (failure->pinned) {
         const Pin *p = failure->pinned->pin;
         diag_infeasible(
@@ -232,8 +234,13 @@ static void report_failure(PassContext *cx, const PlaceFailure *failure, uint64_
     diag_infeasible(cx->diag, (Span){0, 0, 0},
                     "no placement found: %zu kernels of %" PRIu64
                     " cores in all (first try %" PRIu64 ") on %u x %u = %" PRIu64 " cores",
-                    plan->kernels.n, cores, first, m->width, m->height,
-                    (uint64_t)m->width * m->height);
+                    plan->kernels.n, cores, first, m->width, m->height, all);
+    uint64_t taken = all - plan_free_cores(plan);
+    if (taken * GOOD_PART >= all) {
+        diag_note(cx->diag, (Span){0, 0, 0}, "%s take %" PRIu64 " of the cores",
+                  plan_keepouts_text(plan), taken);
+        plan_note_keepouts(cx->diag, cx->options.constraints);
+    }
     if (failure->routed)
         route_explain(cx, &failure->route);
     plan_note_largest(cx, "");

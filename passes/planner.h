@@ -121,6 +121,10 @@ uint32_t stream_hops(const Stream *s);  /* of the longest lane, between the two 
 /* Routers of a segment of a routed stream, the start included in the first. */
 Box stream_box(const Stream *s, uint32_t segment);
 uint32_t plan_core_limit(const PassContext *cx);
+uint32_t plan_free_cores(const Plan *p); /* not kept out, not dead */
+/* What takes the others, for messages, and notes on where it is asked for. */
+const char *plan_keepouts_text(const Plan *p);
+void plan_note_keepouts(Diag *d, const Constraints *c);
 /* Notes on the largest kernels as they are sized now; `how` is put behind the cores. */
 void plan_note_largest(PassContext *cx, const char *how);
 /* Lanes that a kernel of this shape takes in by its input. */

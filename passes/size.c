@@ -373,9 +373,9 @@ void plan_note_largest(PassContext *cx, const char *how)
                   plan->kernels.n - n);
 }
 
-static void report_total(Sizing *z)
+static void report_total(Sizing *z, uint64_t limit)
 {
-    uint32_t limit = plan_core_limit(z->cx);
+    bool room = limit < plan_core_limit(z->cx); /* is what there is too little of */
     uint64_t least;
     Diag *d = z->cx->diag;
     if (sizing_solve(z, SIZE_NEVER - 1, &least) >= SIZE_NEVER)
@@ -384,12 +384,16 @@ static void report_total(Sizing *z)
                         "kernels needs more memory than a core has");
     else
         diag_infeasible(d, (Span){0, 0, 0},
-                        "the network needs %" PRIu64 " cores at least, %u may be used: %" PRIu64
+                        "the network needs %" PRIu64 " cores at least, %s%s%" PRIu64 "%s: %" PRIu64
                         " too many",
-                        least, limit, least > limit ? least - limit : 0);
+                        least, room ? plan_keepouts_text(z->plan) : "", room ? " leave " : "",
+                        limit, room ? "" : " may be used", least > limit ? least - limit : 0);
+    if (room)
+        plan_note_keepouts(d, z->cx->options.constraints);
     for (uint32_t i = 0; i < z->n; i++)
         z->choice[i].kernel->shape = *sizing_chosen(z, (int32_t)i);
     plan_note_largest(z->cx, " at least");
+    sizing_note_pins(z);
 }
 
 bool pass_size(PassContext *cx)
@@ -405,9 +409,11 @@ bool pass_size(PassContext *cx)
         return false;
     if (cx->options.curve)
         find_curve(z);
-    uint64_t limit = plan_core_limit(cx);
+    uint64_t limit = plan_core_limit(cx), room = plan_free_cores(cx->plan);
+    if (room < limit)
+        limit = room;
     if (!sizing_fit(z, limit, cx->options.slack)) {
-        report_total(z);
+        report_total(z, limit);
         return false;
     }
     const Kernel *which = NULL;

@@ -110,6 +110,7 @@ bool sizing_fold(Sizing *z, const Stream *s, uint32_t lanes, uint64_t T, Shape s
 
 /* constrain.c: what pins and areas leave; false, with what is in conflict, if nothing. */
 bool sizing_constrain(Sizing *z);
+void sizing_note_pins(const Sizing *z); /* that give a size */
 /* Does a shape stand at a pin within the fabric, in some orientation that the pin allows. */
 bool sizing_pin_takes(const Plan *plan, const Pin *p, const Shape *s, Box *box);
 /* Keeps what it can of the shapes of an earlier placement within T; false: no choice made. */

@@ -439,6 +439,11 @@ static void test_conflicts(void)
         {PIN("kernel=\"fc1\" x=\"1\" y=\"1\" w=\"3\" h=\"3\"/>\n <area kernel=\"fc1\" "
              "max-cores=\"8\""),
          ":2:2: error: kernel 'fc1' is pinned to 9 cores, its area is 8", EXIT_INFEASIBLE},
+        {BOX("x=\"0\" y=\"0\" w=\"64\" h=\"63\"/>\n <keep-out x=\"1\" y=\"9\" w=\"63\" h=\"55\""),
+         "error: keep-outs leave 1 of 64 x 64 cores; 2 kernels need a core each at least\n",
+         EXIT_INFEASIBLE},
+        {BOX("x=\"0\" y=\"0\" w=\"64\" h=\"63\"/>\n <keep-out x=\"1\" y=\"9\" w=\"63\" h=\"55\""),
+         ":3:2: note: keep-out takes 63 x 55 cores\n", EXIT_INFEASIBLE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Reading r;
