@@ -23,7 +23,7 @@ enum {
     LEAST_PLANNINGS = 6,
     WORK = 8000,          // of all plannings, in units of about a millisecond
     SIZING = 32,          // sizing alone is this part of a planning,
-    SEARCH = 2,           // one for which placement fails as much as so many
+    SEARCH = 4,           // one for which placement fails as much as so many
     PLACING = 10,         // units of a kernel, and of its shapes:
     FEATURES_A_UNIT = 17, // a unit is so many bits of its weights' number,
     MOST_UNITS = 128,     // and no more than these
