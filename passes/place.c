@@ -333,6 +333,27 @@ static bool shrink_finely(PassContext *cx, uint64_t below)
     return false;
 }
 
+/* The shapes and places of the earlier placement, if they are no slower than what was found. */
+static void go_back(PassContext *cx)
+{
+    Arena a = {0};
+    Plan *plan = cx->plan;
+    PlaceFailure unused = {0};
+    uint64_t found = objective(cx), target = plan_target(plan);
+    Standing now = take_down(&a, plan, 0);
+    sizing_bare(plan);
+    bool good = sizing_keep(plan->sizing, target);
+    if (good) {
+        plan->sizing->narrow = NULL;
+        plan->sizing->once = false;
+        sizing_apply(plan->sizing);
+        good = objective(cx) <= found && place(cx, plan_link_limit(plan, 0), &unused);
+    }
+    if (!good)
+        put_back(plan, &now);
+    arena_free(&a);
+}
+
 /* The engine once more, from the plan as it is, as long as the user wants. */
 static void search_on(PassContext *cx)
 {
@@ -385,6 +406,8 @@ bool pass_place(PassContext *cx)
         if (!shrink_finely(cx, objective(cx)))
             put_back(plan, &coarse);
     }
+    if (good && !at_once && z && cx->options.earlier)
+        go_back(cx);
     if (!good)
         report_failure(cx, &failure, first);
     else if (cx->options.effort || cx->options.time_limit > 0)
