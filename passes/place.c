@@ -307,6 +307,14 @@ static bool shrink(PassContext *cx, bool tried, uint64_t below, PlaceFailure *fa
     return false;
 }
 
+/* Sizes are chosen without what rows asked for. */
+static void forget_rows(Sizing *z)
+{
+    z->narrow = NULL;
+    z->once = false;
+    sizing_ports(z, plan_host_lanes(z->plan), plan_host_lanes(z->plan));
+}
+
 /* Of few kernels many sizes that are faster than `below` are tried, as fast as can be and with the
  * slack: any may pack. */
 static bool shrink_finely(PassContext *cx, uint64_t below)
@@ -319,7 +327,8 @@ static bool shrink_finely(PassContext *cx, uint64_t below)
         if (!sizing_fit(plan->sizing, budget, slack ? cx->options.slack : 0))
             return false;
         sizing_apply(plan->sizing);
-        uint64_t cores = plan_cores(plan);
+        uint64_t cores = plan_cores(plan), step = 1 + budget / FEW_SHRINKS;
+        uint64_t least = cores < tried[0] ? cores : tried[0];
         bool faster = objective(cx) < below;
         if (!faster && !slack)
             return false;
@@ -327,30 +336,41 @@ static bool shrink_finely(PassContext *cx, uint64_t below)
             place(cx, plan_link_limit(plan, 0), &unused))
             return true;
         tried[slack] = cores;
-        if (slack)
-            budget = (tried[0] < tried[1] ? tried[0] : tried[1]) - 1 - budget / FEW_SHRINKS;
+        if (slack && least <= step)
+            return false;
+        budget = slack ? least - step : budget;
     }
     return false;
 }
 
-/* The shapes and places of the earlier placement, if they are no slower than what was found. */
-static void go_back(PassContext *cx)
+/* The shapes and places of the earlier placement, if they are not slower than `most`. */
+static bool go_back(PassContext *cx, uint64_t target, uint64_t most)
+{
+    Plan *plan = cx->plan;
+    PlaceFailure unused = {0};
+    if (!cx->options.earlier || !sizing_keep(plan->sizing, target))
+        return false;
+    sizing_apply(plan->sizing);
+    return objective(cx) <= most && place(cx, plan_link_limit(plan, 0), &unused);
+}
+
+/* What else there is when the first choice did not pack and `coarse` steps found another. */
+static void look_between(PassContext *cx)
 {
     Arena a = {0};
     Plan *plan = cx->plan;
-    PlaceFailure unused = {0};
-    uint64_t found = objective(cx), target = plan_target(plan);
-    Standing now = take_down(&a, plan, 0);
-    sizing_bare(plan);
-    bool good = sizing_keep(plan->sizing, target);
-    if (good) {
-        plan->sizing->narrow = NULL;
-        plan->sizing->once = false;
-        sizing_apply(plan->sizing);
-        good = objective(cx) <= found && place(cx, plan_link_limit(plan, 0), &unused);
+    if (plan->sizing->n <= FEW) {
+        Standing coarse = take_down(&a, plan, 0);
+        uint64_t most = objective(cx);
+        forget_rows(plan->sizing);
+        if (!shrink_finely(cx, most))
+            put_back(plan, &coarse);
     }
-    if (!good)
-        put_back(plan, &now);
+    Standing found = take_down(&a, plan, 0);
+    uint64_t target = plan_target(plan), most = objective(cx);
+    forget_rows(plan->sizing);
+    if (!go_back(cx, target, most))
+        put_back(plan, &found);
     arena_free(&a);
 }
 
@@ -385,9 +405,7 @@ bool pass_place(PassContext *cx)
             rows_objective = objective(cx);
         }
         if (!filled || !done) {
-            z->narrow = NULL;
-            z->once = false;
-            sizing_ports(z, plan_host_lanes(plan), plan_host_lanes(plan));
+            forget_rows(z);
             if (sizing_fit(z, first, cx->options.slack))
                 sizing_apply(z);
             /* With finer shapes there may be another choice. */
@@ -401,13 +419,8 @@ bool pass_place(PassContext *cx)
         put_back(plan, &rows);
         good = true;
     }
-    if (good && !at_once && z && z->n <= FEW) {
-        Standing coarse = take_down(&a, plan, 0);
-        if (!shrink_finely(cx, objective(cx)))
-            put_back(plan, &coarse);
-    }
-    if (good && !at_once && z && cx->options.earlier)
-        go_back(cx);
+    if (good && !at_once && z)
+        look_between(cx);
     if (!good)
         report_failure(cx, &failure, first);
     else if (cx->options.effort || cx->options.time_limit > 0)
