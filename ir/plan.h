@@ -89,9 +89,7 @@ static inline uint32_t lane_begin(uint32_t features, uint32_t lanes, uint32_t k)
 }
 static inline uint32_t lane_size(uint32_t features, uint32_t lanes, uint32_t k)
 {
-    uint32_t g = lane_groups(lanes), each = lanes / g, q = k / each;
-    uint32_t all = group_begin(features, g, q + 1) - group_begin(features, g, q);
-    return block_size(all, each, k % each);
+    return lane_begin(features, lanes, k + 1) - lane_begin(features, lanes, k);
 }
 
 /* A candidate shape of a kernel and what it costs; the sizing pass picks one. */

@@ -93,6 +93,14 @@ void arrange_put(Arrange *g, Kernel *k)
             vec_push(g->arena, &g->bins[(uint32_t)y * g->bins_x + (uint32_t)x], k->id);
 }
 
+Arrange *arrange_as_is(Arena *a, Plan *plan)
+{
+    Arrange *g = arrange_create(a, plan);
+    for (uint32_t k = 0; k < g->n; k++)
+        arrange_put(g, plan->kernels.data[k]);
+    return g;
+}
+
 void arrange_take(Arrange *g, Kernel *k)
 {
     Box b = plan_box(k);
@@ -244,7 +252,6 @@ static void try_at(Arrange *g, Kernel *k, int32_t x, int32_t y, Best *best)
         return;
     k->x = (uint32_t)x;
     k->y = (uint32_t)y;
-    g->work++;
     if (!inside(g->plan->machine, plan_box(k)))
         return;
     uint64_t cost = cost_below(g, k, best->found ? best->cost : UINT64_MAX);

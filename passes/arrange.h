@@ -38,10 +38,10 @@ typedef struct Arrange {
     IdVec *out;      /* by kernel: streams that it is the source of */
     IdVec *bins;     /* kernels by parts of the fabric */
     uint32_t bins_x, bins_y;
-    uint64_t work; /* candidates looked at */
 } Arrange;
 
-Arrange *arrange_create(Arena *a, Plan *plan);
+Arrange *arrange_create(Arena *a, Plan *plan); /* nothing is placed */
+Arrange *arrange_as_is(Arena *a, Plan *plan);  /* all kernels are, where they stand */
 /* An end of streams at a kernel: an input, LINE_RESULT, or LINE_BEYOND + an input: where its lanes
  * go on behind the kernel. */
 enum { LINE_RESULT = KERNEL_MAX_INPUTS, LINE_BEYOND = KERNEL_MAX_INPUTS + 1 };

@@ -401,15 +401,12 @@ static uint64_t solve_common(Sizing *z, uint64_t T)
 uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores)
 {
     uint64_t best = SIZE_NEVER, unused;
-    bool joins = false;
     sizing_bare(z->plan);
     if (!cores)
         cores = &unused;
-    for (uint32_t k = 0; k < z->n; k++)
-        joins = joins || z->choice[k].joins;
-    for (unsigned round = 0; round < (joins ? ROUNDS : 1); round++) {
+    for (unsigned round = 0; round < (z->joins ? ROUNDS : 1); round++) {
         choose_tree(z, round > 0, T);
-        if (joins)
+        if (z->joins)
             descend(z, T);
         uint64_t cost = total(z, T, cores);
         if (round > 0 && cost >= best)
@@ -417,11 +414,11 @@ uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores)
         best = cost;
         keep(z);
     }
-    if (joins && best >= SIZE_NEVER && z->n <= MOST_COMMON && !z->rows)
+    if (z->joins && best >= SIZE_NEVER && z->n <= MOST_COMMON && !z->rows)
         best = solve_common(z, T);
     for (uint32_t k = 0; k < z->n; k++)
         z->choice[k].chosen = z->choice[k].kept;
-    if (joins)
+    if (z->joins)
         total(z, T, cores);
     return best;
 }

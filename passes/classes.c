@@ -395,7 +395,7 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
     uint32_t *cuts[2], n[2];
     uint32_t features[2] = {c->protocol[0].features, (uint32_t)type_features(&k->anchor->type)};
     for (int i = 0; i < 2; i++) {
-        cuts[i] = arena_array(z->arena, uint32_t, 5 * (size_t)extent + 5);
+        cuts[i] = arena_array(z->arena, uint32_t, 4 * (size_t)extent + 4);
         bool host = i == 0 ? c->host_in : c->host_out;
         n[i] = all_cuts(features[i], extent, host ? z->in_lanes : 0, groups, cuts[i]);
     }
@@ -422,15 +422,13 @@ static void refine_class(Sizing *z, KernelClass *c, const Kernel *k, uint64_t cy
 
 void sizing_refine(Sizing *z, uint64_t cycles)
 {
-    bool joins = false; /* with skips all rows have to agree on lanes */
-    for (uint32_t k = 0; k < z->n; k++)
-        joins = joins || z->choice[k].joins;
     for (uint32_t k = 0; k < z->n; k++) {
         KernelClass *c = z->choice[k].class_of;
         if (c->fine || z->choice[k].kernel->kind != KERNEL_MATVEC)
             continue;
         c->fine = true;
-        refine_class(z, c, z->choice[k].kernel, cycles, joins);
+        /* With skips all rows have to agree on lanes. */
+        refine_class(z, c, z->choice[k].kernel, cycles, z->joins);
     }
     sizing_tables(z);
 }

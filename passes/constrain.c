@@ -142,6 +142,22 @@ static const char *lasting_name(const Plan *p, const Kernel *k)
     return k->kind == KERNEL_ADAPTER ? p->streams.data[k->in[0]]->name : k->name;
 }
 
+EarlierKernel plan_as_earlier(const Plan *p, const Kernel *k)
+{
+    EarlierKernel e = {.name = k->name,
+                       .kind = kernel_kind_text(k->kind),
+                       .stream = k->n_in ? p->streams.data[k->in[0]]->name : "",
+                       .x = k->x,
+                       .y = k->y,
+                       .turn = k->turn,
+                       .mirror = k->mirror,
+                       .lanes_in = k->shape.lanes_in,
+                       .lanes_out = k->shape.lanes_out,
+                       .split = k->shape.split};
+    plan_extent(k, &e.w, &e.h);
+    return e;
+}
+
 const EarlierKernel *plan_earlier(const PassContext *cx, const Kernel *k)
 {
     const EarlierPlacement *e = cx->options.earlier;

@@ -16,6 +16,7 @@
 
 enum { TRIES = 6, ROUNDS = 8, RINGS = 4, MANY = 1000, TESTED = 400, TESTS = 400 };
 enum { SHRINKS = 16, FEW = 8, FEW_SHRINKS = 32 }; /* sizes that are tried; kernels */
+enum { GOOD_PART = 8 };                           /* of the fabric, and keep-outs are named */
 
 /* The ways found were trials; routing finds them anew. */
 static void clear_ways(Plan *plan)
@@ -210,8 +211,6 @@ uint64_t plan_link_limit(const Plan *plan, unsigned step)
     return step == 0 ? target : step == 1 ? 2 * target : UINT64_MAX / 4;
 }
 
-enum { GOOD_PART = 8 }; /* of the fabric, and keep-outs are named */
-
 static void report_failure(PassContext *cx, const PlaceFailure *failure, uint64_t first)
 {
     const Plan *plan = cx->plan;
@@ -348,13 +347,13 @@ static bool go_back(PassContext *cx, uint64_t target, uint64_t most)
 {
     Plan *plan = cx->plan;
     PlaceFailure unused = {0};
-    if (!cx->options.earlier || !sizing_keep(plan->sizing, target))
+    if (!sizing_keep(plan->sizing, target))
         return false;
     sizing_apply(plan->sizing);
     return objective(cx) <= most && place(cx, plan_link_limit(plan, 0), &unused);
 }
 
-/* What else there is when the first choice did not pack and `coarse` steps found another. */
+/* What else there is when the first choice did not pack and coarse steps found another. */
 static void look_between(PassContext *cx)
 {
     Arena a = {0};
@@ -366,11 +365,13 @@ static void look_between(PassContext *cx)
         if (!shrink_finely(cx, most))
             put_back(plan, &coarse);
     }
-    Standing found = take_down(&a, plan, 0);
-    uint64_t target = plan_target(plan), most = objective(cx);
-    forget_rows(plan->sizing);
-    if (!go_back(cx, target, most))
-        put_back(plan, &found);
+    if (cx->options.earlier) {
+        Standing found = take_down(&a, plan, 0);
+        uint64_t most = objective(cx);
+        forget_rows(plan->sizing);
+        if (!go_back(cx, found.cycles, most))
+            put_back(plan, &found);
+    }
     arena_free(&a);
 }
 
@@ -378,9 +379,7 @@ static void look_between(PassContext *cx)
 static void search_on(PassContext *cx)
 {
     Arena a = {0};
-    Arrange *g = arrange_create(&a, cx->plan);
-    for (uint32_t k = 0; k < g->n; k++)
-        arrange_put(g, cx->plan->kernels.data[k]);
+    Arrange *g = arrange_as_is(&a, cx->plan);
     place_refine(cx, g, arrange_total(g), plan_link_limit(cx->plan, 0), true);
     arena_free(&a);
 }

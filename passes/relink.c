@@ -12,18 +12,7 @@ static EarlierPlacement *as_it_stands(const Plan *plan)
 {
     EarlierPlacement *e = arena_new(plan->arena, EarlierPlacement);
     for (size_t i = 0; i < plan->kernels.n; i++) {
-        const Kernel *k = plan->kernels.data[i];
-        EarlierKernel was = {.name = k->name,
-                             .kind = kernel_kind_text(k->kind),
-                             .stream = k->n_in ? plan->streams.data[k->in[0]]->name : "",
-                             .x = k->x,
-                             .y = k->y,
-                             .turn = k->turn,
-                             .mirror = k->mirror,
-                             .lanes_in = k->shape.lanes_in,
-                             .lanes_out = k->shape.lanes_out,
-                             .split = k->shape.split};
-        plan_extent(k, &was.w, &was.h);
+        EarlierKernel was = plan_as_earlier(plan, plan->kernels.data[i]);
         vec_push(plan->arena, &e->kernels, was);
     }
     return e;

@@ -187,9 +187,11 @@ static void find_moves(Report *r)
     for (size_t i = 0; i < r->plan->kernels.n; i++) {
         const Kernel *k = r->plan->kernels.data[i];
         const EarlierKernel *was = plan_earlier(r->cx, k);
-        r->moves.fresh += !was;
-        r->moves.kept += was && stays(k, was);
-        if (was && !stays(k, was))
+        if (!was)
+            r->moves.fresh++;
+        else if (stays(k, was))
+            r->moves.kept++;
+        else
             vec_push(&r->arena, &r->moves.moved, ((Move){k, was, why_moved(r, k, was)}));
     }
     size_t known = r->moves.kept + r->moves.moved.n;

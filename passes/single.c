@@ -26,7 +26,7 @@ bool single_rows(Layout *l, uint32_t along, uint32_t count)
         l->along[l->bands++] = along;
     for (uint32_t i = l->common->n; i-- > 0;) {
         uint32_t n = l->common->of[i];
-        if (n >= along || !single_suits(l->features, n))
+        if (n >= along || !wave_suits(l->features, n))
             continue;
         for (; rest >= (int32_t)n && l->bands < WAVE_ROWS; rest -= (int32_t)n)
             l->along[l->bands++] = n;

@@ -310,7 +310,7 @@ Sizing *sizing_create(PassContext *cx, bool report)
         const Stream *s = plan->streams.data[i];
         if (s->to == PLAN_HOST || s->to_input == 0)
             continue;
-        z->choice[s->to].joins = true;
+        z->joins = z->choice[s->to].joins = true;
         if (s->from != PLAN_HOST)
             z->choice[s->from].joins = true;
     }

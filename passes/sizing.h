@@ -66,6 +66,7 @@ typedef struct Sizing {
     Plan *plan;
     uint32_t n;      /* kernels, without adapters */
     Choice *choice;  /* by kernel */
+    bool joins;      /* one of them does */
     uint32_t *order; /* topological */
     uint32_t *segs;  /* by stream */
     VEC(KernelClass *) classes;
@@ -116,6 +117,7 @@ bool sizing_pin_takes(const Plan *plan, const Pin *p, const Shape *s, Box *box);
 /* Keeps what it can of the shapes of an earlier placement within T; false: no choice made. */
 bool sizing_keep(Sizing *z, uint64_t T);
 const EarlierKernel *plan_earlier(const PassContext *cx, const Kernel *k);
+EarlierKernel plan_as_earlier(const Plan *p, const Kernel *k); /* as it stands */
 bool plan_same_shape(const EarlierKernel *e, const Shape *s);
 
 /* size.c */

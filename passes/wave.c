@@ -375,7 +375,7 @@ static uint32_t splits(const Sizing *z, uint32_t band, uint32_t *list)
         for (uint32_t i = 0; i < set->n && n < MOST_SPLITS; i++) {
             uint32_t up = set->of[i];
             if (up <= half || up > half + half / 12 ||
-                !single_suits(class_of->protocol[0].features, up) ||
+                !wave_suits(class_of->protocol[0].features, up) ||
                 !(class_of->host_in || class_of->host_out))
                 continue;
             bool known = false;
@@ -480,7 +480,7 @@ static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t b
     Forms f = begin_forms(z, order, below, list);
     for (uint32_t i = 0; i < l->common->n; i++) {
         uint32_t along = l->common->of[i], most = extent / along; /* with at least a block each */
-        if (!single_suits(l->features, along) || along * z->n < extent)
+        if (!wave_suits(l->features, along) || along * z->n < extent)
             continue;
         most = most < z->n / 2 ? most : z->n / 2;
         for (uint32_t form = 0; form < 4 * most; form++) {
@@ -531,11 +531,9 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
         apply(z, &l);
         if (plan_cores(plan) > plan_core_limit(cx)) /* with the strips of narrow streams */
             continue;
-        Arrange *g = arrange_create(&a, plan);
+        Arrange *g = arrange_as_is(&a, plan);
         uint32_t *all = arena_array(&a, uint32_t, g->n);
         uint32_t count = plan_order(plan, true, all);
-        for (uint32_t k = 0; k < g->n; k++)
-            arrange_put(g, plan->kernels.data[k]);
         arrange_orient(g, all, count);
         RouteFailure failure;
         uint64_t cost = arrange_total(g), limit = plan_link_limit(plan, 0);

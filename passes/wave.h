@@ -60,15 +60,15 @@ static inline int32_t wave_beyond(const Layout *l)
 
 /* Puts a box of w x h at distance u from where the band begins. */
 bool wave_put(Layout *l, uint32_t item, int32_t u, int32_t v, int32_t w, int32_t h);
-/* single.c: cuts the fabric into so many rows for `along` lanes, the rest into rows for as many as
- * many, and so on; false if so many do not fit. */
-bool single_rows(Layout *l, uint32_t along, uint32_t count);
 /* Lanes that cut the features evenly or in groups, so that few lanes can take them from row to row:
  * an adapter to as many lanes as there are groups works on a group at a time. */
-static inline bool single_suits(uint32_t features, uint32_t lanes)
+static inline bool wave_suits(uint32_t features, uint32_t lanes)
 {
     return lanes >= SINGLE_LEAST && (features % lanes == 0 || lane_groups(lanes) >= LEAST_GROUPS);
 }
+/* single.c: cuts the fabric into so many rows for `along` lanes, the rest into rows for fewer that
+ * suit, as many lanes as there is room for; false if so many do not fit. */
+bool single_rows(Layout *l, uint32_t along, uint32_t count);
 /* The kernels from place `from` of the order on are to stand in this row; false: the first was to,
  * or one of as many lanes. */
 bool single_assign(const Sizing *z, Layout *l, const uint32_t *order, uint32_t from, uint32_t row);

@@ -48,9 +48,7 @@ void build_adapter(const Part *p, Core *c, uint32_t cx, uint32_t cy)
     AdapterPlace a = adapter_place(p, cx, cy);
     uint32_t own_group = p->kernel->mirror ? p->groups - 1 - a.group : a.group;
     uint32_t begin = lane_begin(in->features, p->shape.lanes_in, own_group * gi);
-    uint32_t end = own_group + 1 == p->groups
-                       ? in->features
-                       : lane_begin(in->features, p->shape.lanes_in, (own_group + 1) * gi);
+    uint32_t end = lane_begin(in->features, p->shape.lanes_in, (own_group + 1) * gi);
     Scalar px, n_all;
     if (a.column == ADAPTER_SCATTER) {
         uint32_t lane = lane_of(p, &a, p->shape.lanes_out);

@@ -259,7 +259,7 @@ static bool emit_cores(KernelEmitter *k, Grid g)
 /* Positions along one axis of equal kind, at steady steps. */
 typedef struct Run {
     uint64_t kind;
-    uint32_t begin, n, step, phase;
+    uint32_t begin, n, step;
     bool closed;
 } Run;
 
@@ -286,7 +286,7 @@ static void find_runs(Arena *a, const Part *p, uint32_t n, bool columns, RunVec 
         bool found = false;
         for (size_t r = 0; r < runs->n && !found; r++) {
             Run *u = &runs->data[r];
-            if (u->kind != kind || u->phase != i % period || u->closed)
+            if (u->kind != kind || u->begin % period != i % period || u->closed)
                 continue;
             if (u->n == 1) {
                 u->step = i - u->begin;
@@ -300,7 +300,7 @@ static void find_runs(Arena *a, const Part *p, uint32_t n, bool columns, RunVec 
             }
         }
         if (!found) {
-            Run u = {kind, i, 1, 1, i % period, false};
+            Run u = {kind, i, 1, 1, false};
             vec_push(a, runs, u);
         }
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "passes/explain.h"
+#include "passes/sizing.h"
 #include "tests/common/suite.h"
 
 static const char one_layer[] = "graph \"meander\" {\n"
@@ -298,7 +299,18 @@ static void test_sections(void)
     made_finish(&m);
 }
 
-/* What moved since an earlier placement, by name. */
+/* What the report says has moved since an earlier placement. */
+static void check_moves(Made *m, const EarlierPlacement *e, const char *says)
+{
+    Text t = {0};
+    m->cx.options.earlier = e;
+    report_text(&t, &m->cx, NULL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, says));
+    text_free(&t);
+    made_finish(m);
+}
+
+/* By name. */
 static void test_moves(void)
 {
     Made m;
@@ -306,22 +318,12 @@ static void test_moves(void)
     EarlierPlacement e = {.machine = "wse2"};
     for (uint32_t i = 0; i < 4; i++) {
         const Kernel *k = m.plan.kernels.data[i < 3 ? i : 0];
-        EarlierKernel was = {.name = i < 2 ? k->name : "gone",
-                             .kind = kernel_kind_text(k->kind),
-                             .lanes_in = k->shape.lanes_in,
-                             .lanes_out = k->shape.lanes_out,
-                             .split = k->shape.split};
-        plan_extent(k, &was.w, &was.h);
-        was.x = k->x + (i == 1 ? 5 : 0);
-        was.y = k->y;
+        EarlierKernel was = plan_as_earlier(&m.plan, k);
+        was.name = i < 2 ? was.name : "gone";
+        was.x += i == 1 ? 5 : 0;
         vec_push(&m.arena, &e.kernels, was);
     }
-    m.cx.options.earlier = &e;
-    Text t = {0};
-    report_text(&t, &m.cx, NULL);
-    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "1 stayed, 1 moved, 1 new, 2 gone"));
-    text_free(&t);
-    made_finish(&m);
+    check_moves(&m, &e, "1 stayed, 1 moved, 1 new, 2 gone");
 }
 
 /* Bytes of longer rings are said to be that; where planning failed no place is told. */
@@ -361,27 +363,15 @@ static void test_moved_adapters(void)
         k->kind = KERNEL_ADAPTER;
         k->name = i == 1 ? "adapter1" : "adapter2";
         m.plan.streams.data[k->in[0]]->name = "a -> b";
-        EarlierKernel was = {.name = i == 1 ? "adapter2" : "adapter3",
-                             .kind = "adapter",
-                             .stream = "a -> b",
-                             .x = k->x,
-                             .y = k->y,
-                             .lanes_in = k->shape.lanes_in,
-                             .lanes_out = k->shape.lanes_out,
-                             .split = 1};
-        plan_extent(k, &was.w, &was.h);
+        EarlierKernel was = plan_as_earlier(&m.plan, k);
+        was.name = i == 1 ? "adapter2" : "adapter3";
         vec_push(&m.arena, &e.kernels, was);
     }
     EarlierKernel gone = e.kernels.data[0];
     gone.name = "adapter1";
     gone.stream = "a -> c";
     vec_push(&m.arena, &e.kernels, gone);
-    m.cx.options.earlier = &e;
-    Text t = {0};
-    report_text(&t, &m.cx, NULL);
-    CU_ASSERT_PTR_NOT_NULL(strstr(t.data, "2 stayed, 0 moved, 1 new, 1 gone"));
-    text_free(&t);
-    made_finish(&m);
+    check_moves(&m, &e, "2 stayed, 0 moved, 1 new, 1 gone");
 }
 
 /* Every verdict says what is so. */

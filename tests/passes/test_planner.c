@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "ir/support/rng.h"
-#include "passes/planner.h"
+#include "passes/sizing.h"
 #include "tests/common/capture.h"
 #include "tests/common/suite.h"
 #include "tests/passes/judge.h"
@@ -242,17 +242,10 @@ static void test_earlier(void)
     Arena a = {0};
     for (size_t i = 0; i < n.plan.kernels.n; i++) {
         const Kernel *k = n.plan.kernels.data[i];
-        EarlierKernel e = {.name = arena_printf(&a, "%s", k->name),
-                           .kind = kernel_kind_text(k->kind),
-                           .stream = n.plan.streams.data[k->in[0]]->name,
-                           .x = k->x,
-                           .y = n.plan.kernels.data[0]->y < 400 ? k->y + 200 : k->y - 200,
-                           .turn = k->turn,
-                           .mirror = k->mirror,
-                           .lanes_in = k->shape.lanes_in,
-                           .lanes_out = k->shape.lanes_out,
-                           .split = k->shape.split};
-        plan_extent(k, &e.w, &e.h);
+        EarlierKernel e = plan_as_earlier(&n.plan, k);
+        e.name = arena_printf(&a, "%s", e.name); /* the plan goes first */
+        e.stream = arena_printf(&a, "%s", e.stream);
+        e.y = n.plan.kernels.data[0]->y < 400 ? k->y + 200 : k->y - 200;
         vec_push(&a, &earlier.kernels, e);
     }
     net_finish(&n);
