@@ -70,10 +70,11 @@ static uint32_t common(uint32_t a, uint32_t b)
 }
 
 /* What the slowest core of an adapter at least takes: the words of a group, one a cycle. */
-static uint64_t least_cycles(const Protocol *p, uint32_t from, uint32_t to)
+static uint32_t least_cycles(const Protocol *p, uint32_t from, uint32_t to)
 {
     uint64_t groups = common(from, to), features = (p->features + groups - 1) / groups;
-    return (uint64_t)p->rows * p->cols * ((features * dtype_bytes(p->dtype) + 3) / 4);
+    uint64_t cycles = (uint64_t)p->rows * p->cols * ((features * dtype_bytes(p->dtype) + 3) / 4);
+    return cycles < UINT32_MAX ? (uint32_t)cycles : UINT32_MAX;
 }
 
 static void ask_adapter(Sizing *z, const Stream *s, uint32_t from, uint32_t to, AdapterCell *cell)
@@ -131,15 +132,17 @@ static uint64_t edge_cost(Sizing *z, const Stream *s, uint32_t i, uint32_t j, ui
 {
     uint32_t from, to;
     const AdapterTable *t = z->table[s->id];
-    const AdapterCell *cell = &t->cell[(size_t)i * t->to.n + j];
-    if (cell->cycles == 0) {
+    AdapterCell *cell = &t->cell[(size_t)i * t->to.n + j];
+    if (cell->least == 0) {
         end_lanes(z, s, i, j, &from, &to);
         if (from == to)
             return 0;
-        if (least_cycles(&s->protocol, from, to) > T)
-            return SIZE_NEVER;
-        cell = adapter_cell(z, s, i, j);
+        cell->least = least_cycles(&s->protocol, from, to);
     }
+    if (cell->least > T)
+        return SIZE_NEVER;
+    if (cell->cycles == 0)
+        adapter_cell(z, s, i, j);
     if (cell->cycles > T)
         return SIZE_NEVER;
     /* One more kernel on the way costs about what receiving and sending its words does. */
@@ -198,6 +201,20 @@ static void find_able(const Sizing *z, Choice *c, uint64_t T)
     }
 }
 
+/* Where a set has so many lanes; its size if nowhere. */
+static uint32_t place_of(const LaneSet *set, uint32_t lanes)
+{
+    uint32_t lo = 0, hi = set->n;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (set->of[mid] < lanes)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < set->n && set->of[lo] == lanes ? lo : set->n;
+}
+
 /* Cost of what the results feed, for every number of lanes out. */
 static void find_down(Sizing *z, Choice *c, bool joins, uint64_t T)
 {
@@ -212,7 +229,11 @@ static void find_down(Sizing *z, Choice *c, bool joins, uint64_t T)
                 least = edge_cost(z, s, i, 0, T);
             } else if (s->to_input == 0) {
                 const Choice *to = &z->choice[s->to];
-                for (uint32_t j = 0; j < to->class_of->lanes_in.n; j++) {
+                const LaneSet *in = &to->class_of->lanes_in;
+                uint32_t same = place_of(in, k->lanes_out.of[i]);
+                if (same < in->n) /* without an adapter: few others can be less */
+                    least = to->best[same];
+                for (uint32_t j = 0; j < in->n; j++) {
                     if (to->best[j] >= least)
                         continue;
                     uint64_t cost = add_cost(to->best[j], edge_cost(z, s, i, j, T));

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* passes/single.c - kernels in single rows, for chains with skips.
+/* passes/single.c - kernels in single rows, for chains, with skips or without.
  *
- * A skip runs along a chain of matrix kernels without a router in between if all stand in one
- * row: a turned kernel takes the lanes along the row and passes them on straight, and into the
- * second input of the unturned one behind it, which gives its results along the row as well.
- * What the first sends the second leaves the row and comes back, in a U over the rows beside it.
- * Rows are filled to and fro; they
- * differ in lanes, so that they fill the fabric, and all is chosen anew when a kernel
- * comes to stand in a row that is not the one it was chosen for. From one to the next a stream
- * turns with few lanes, between two adapters; a row ends where that can be: before a turned kernel,
- * the last such one that leaves room for the strips and the turn. A stream over several rows stays
- * narrow on all its way. The strips of a stream stand behind what sends it and before what takes
- * it. O(kernels + streams x rows) a layout. */
+ * A turned matrix kernel takes its lanes along the row and gives its results across; they leave
+ * the row and come back, in a U over the rows beside it, to the unturned one behind it, which gives
+ * its results along the row. Rows are filled to and fro, and all is chosen anew when a kernel comes
+ * to stand in a row that is not the one it was chosen for. The strips of a stream stand behind what
+ * sends it and before what takes it, across the row where its lanes go across.
+ *
+ * A chain goes on from row to row with all its lanes: straight across into an unturned kernel
+ * beside, or from the end of a row back into a turned one at the end of the next, in a U over
+ * the kernels in front of both. So any number of kernels fills as many rows as suits it; one row
+ * may be higher or lower than the others.
+ *
+ * A skip runs on straight through the turned kernel, and into the second input of the unturned one.
+ * Rows differ in lanes, so that they fill the fabric. From one to the next a stream turns with few
+ * lanes, between two adapters; a row ends where that can be: before a turned kernel, the last such
+ * one that leaves room for the strips and the turn. A stream over several rows stays narrow on all
+ * its way. O(kernels + streams x rows) a layout. */
 #include "passes/wave.h"
 
 enum { MOST_NARROW = 64, MOST_FOLDED = 4 };
@@ -38,16 +43,48 @@ bool single_rows(Layout *l, uint32_t along, uint32_t count)
     return true;
 }
 
-bool single_assign(const Sizing *z, Layout *l, const uint32_t *order, uint32_t from, uint32_t row)
+bool single_chain_rows(Layout *l, uint32_t height, uint32_t count, bool last)
 {
-    if (l->rows[order[from]].along == l->along[row])
+    int32_t base = (int32_t)height, odd = l->height - base * (int32_t)(count - 1);
+    if (count > WAVE_ROWS || odd * 3 < base || odd > 2 * base)
         return false;
+    l->bands = count;
+    for (uint32_t i = 0; i < count; i++) {
+        l->along[i] = 0;
+        l->top[i] = (int32_t)i * base + (i > 0 && !last ? odd - base : 0);
+    }
+    l->top[count] = l->height;
+    return true;
+}
+
+static uint32_t row_height(const Layout *l, uint32_t row)
+{
+    return (uint32_t)(l->top[row + 1] - l->top[row] - l->inset[row]);
+}
+
+void single_assign(const Sizing *z, Layout *l, const uint32_t *order, uint32_t from, uint32_t row)
+{
     for (uint32_t i = from; i < z->n; i++) {
         RowOf *r = &l->rows[order[i]];
         if (r->price == 0)
             continue;
-        r->height = r->price = (uint32_t)(l->top[row + 1] - l->top[row]);
+        r->height = r->price = row_height(l, row);
         r->along = l->along[row];
+    }
+}
+
+/* Were the kernels from place `from` to `to` of the order chosen for the row; if not, they are to
+ * be, and all behind them. */
+static bool assigned(const Sizing *z, Layout *l, const uint32_t *order, uint32_t from, uint32_t to,
+                     uint32_t row)
+{
+    for (uint32_t i = from; i < to; i++) {
+        const RowOf *r = &l->rows[order[i]];
+        if (r->price == 0 || (r->price == row_height(l, row) && r->along == l->along[row]))
+            continue;
+        single_assign(z, l, order, i, row);
+        l->again = true;
+        return false;
     }
     return true;
 }
@@ -55,7 +92,7 @@ bool single_assign(const Sizing *z, Layout *l, const uint32_t *order, uint32_t f
 /* Stands an item at the end of the row, beyond what is in the way. */
 static bool add(Layout *l, uint32_t item, int32_t w, int32_t h)
 {
-    int32_t v = l->top[l->band];
+    int32_t v = l->top[l->band] + l->inset[l->band];
     while (!wave_put(l, item, l->u, v, w, h)) {
         if (!l->hit)
             return false;
@@ -70,10 +107,34 @@ static bool add_strip(Layout *l, uint32_t item, const Shape *s)
     return add(l, item, (int32_t)s->w, (int32_t)s->h);
 }
 
+/* A strip of a kernel's lanes across the row, before or behind the kernel, which begins at u, with
+ * `room` for the other lanes to turn on its far side. */
+static bool add_across(Layout *l, uint32_t item, const Shape *s, const Kernel *k, int32_t u,
+                       bool before, uint32_t room)
+{
+    int32_t length = (int32_t)s->h, thick = (int32_t)s->w, all = thick + (int32_t)room;
+    int32_t *inset = &l->inset[l->band], end = l->top[l->band + 1];
+    int32_t v = before ? l->top[l->band] + *inset - thick : l->slot[k->id].v + l->slot[k->id].h;
+    int32_t lack = before ? all - *inset : v + all - end;
+    uint32_t *height = &l->rows[k->id].height;
+    l->again = lack > 0 && (uint32_t)lack < *height;
+    if (l->again && before)
+        *inset += lack;
+    else if (l->again)
+        *height -= (uint32_t)lack;
+    if (lack > 0)
+        return false;
+    if (u + length > l->u)
+        l->u = u + length;
+    return wave_put(l, item, u, v, length, thick);
+}
+
 /* A kernel with the strips before it, and behind it those to the host. */
 static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
 {
     Shape strip[2];
+    bool matrix = kernel_is_matrix(k->kind) && !k->pin, turned = l->rows[k->id].turned;
+    const Stream *above = NULL;
     for (uint32_t j = 0; j < k->n_in; j++) {
         const Stream *s = z->plan->streams.data[k->in[j]];
         if (l->narrow[s->id]) {
@@ -82,21 +143,31 @@ static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
                 return false;
         } else if (sizing_adapter(z, s, strip)) {
             sizing_strip(z, s, strip);
-            if (!add_strip(l, z->n + s->id, strip))
+            if (matrix && !turned && j == 0)
+                above = s;
+            else if (!add_strip(l, z->n + s->id, strip))
                 return false;
         }
     }
     const Shape *s = sizing_chosen(z, (int32_t)k->id);
-    bool turned = l->rows[k->id].turned;
-    if (!k->pin && !add(l, k->id, (int32_t)(turned ? s->h : s->w), (int32_t)(turned ? s->w : s->h)))
+    int32_t w = (int32_t)(turned ? s->h : s->w), h = (int32_t)(turned ? s->w : s->h);
+    if (!k->pin && !add(l, k->id, w, h))
         return false;
+    int32_t u = l->u - w;
+    if (above && sizing_adapter(z, above, strip)) {
+        sizing_strip(z, above, strip);
+        if (!add_across(l, z->n + above->id, strip, k, u, true, strip[0].lanes_in))
+            return false;
+    }
     for (uint32_t j = 0; j < k->n_out; j++) {
         const Stream *out = z->plan->streams.data[k->out[j]];
         if (out->to != PLAN_HOST)
             continue;
         if (sizing_adapter(z, out, strip)) {
             sizing_strip(z, out, strip);
-            if (!add_strip(l, z->n + out->id, strip))
+            if (!(matrix && turned
+                      ? add_across(l, z->n + out->id, strip, k, u, false, strip[0].lanes_out)
+                      : add_strip(l, z->n + out->id, strip)))
                 return false;
         }
         if (l->u + l->margin > l->length)
@@ -149,6 +220,34 @@ static bool fold_at(Sizing *z, Layout *l, uint32_t b, uint64_t T)
     return true;
 }
 
+/* A chain's row ends before item b. What takes its input across comes to stand in the next row
+ * right beside what sends that; what takes it along, at the end of that row: lanes turn back over
+ * the kernels in front of both. */
+static bool descend_at(Sizing *z, Layout *l, const uint32_t *order, uint32_t b)
+{
+    const Stream *in = z->plan->streams.data[z->choice[order[b]].kernel->in[0]];
+    Shape strip;
+    if (l->band + 1 == l->bands || in->from != (int32_t)order[b - 1] ||
+        l->rows[order[b - 1]].price == 0 || sizing_adapter(z, in, &strip))
+        return false;
+    for (size_t i = 0; i < z->n_streams; i++) {
+        const Stream *s = z->plan->streams.data[i];
+        if (s != in && s->from != PLAN_HOST && s->to != PLAN_HOST && l->position[s->from] < b &&
+            l->position[s->to] >= b)
+            return false;
+    }
+    l->u = l->rows[order[b]].turned ? l->margin : l->length - l->before[b];
+    l->band++;
+    return true;
+}
+
+static bool ends_row(Sizing *z, Layout *l, const uint32_t *order, uint32_t b, uint64_t T)
+{
+    if (l->rows[order[b]].price == 0)
+        return false;
+    return l->common ? l->rows[order[b]].turned && fold_at(z, l, b, T) : descend_at(z, l, order, b);
+}
+
 bool single_lay_out(Sizing *z, Layout *l, const uint32_t *order, uint64_t T)
 {
     uint32_t begin = 0;
@@ -165,16 +264,15 @@ bool single_lay_out(Sizing *z, Layout *l, const uint32_t *order, uint64_t T)
             continue;
         }
         uint32_t b = i;
-        while (b > begin && !(kernel_is_matrix(z->choice[order[b]].kernel->kind) &&
-                              l->rows[order[b]].turned && fold_at(z, l, b, T)))
+        if (l->again)
+            return false;
+        uint32_t row = l->band;
+        while (b > begin && !ends_row(z, l, order, b, T))
             b--;
-        if (b == begin)
+        if (b == begin || !assigned(z, l, order, begin, b, row) ||
+            !assigned(z, l, order, b, b + 1, row + 1))
             return false;
-        if (single_assign(z, l, order, b, l->band)) {
-            l->again = true;
-            return false;
-        }
         begin = i = b;
     }
-    return true;
+    return assigned(z, l, order, begin, z->n, l->band);
 }

@@ -31,6 +31,7 @@ typedef struct KernelClass {
 } KernelClass;
 
 typedef struct AdapterCell {
+    uint32_t least;         /* what it takes in any case; 0: not known, or none is needed */
     uint32_t cycles, cores; /* cycles 0: not asked yet; UINT32_MAX: not to be built */
 } AdapterCell;
 

@@ -12,7 +12,8 @@
  * to and fro. Keep-outs and kernels on their pins are in the way: columns begin beyond them, or
  * rows are lower beside them, and all is chosen anew. Published placers fill single rows (ISPD 2020
  * contest); pairs of rows are what saves the way back. Cost: numbers of rows x log of the times x a
- * choice. */
+ * choice. Chains of few kernels and networks with skips are tried in single rows as well
+ * (single.c). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ enum {
     MOST_SPLITS = 5,
     MOST_BELOW = 12,
     MOST_ROUNDS = 12,
+    MOST_SINGLE = 8,
+    MOST_CHAIN = 100,
     MANY = 1000
 };
 
@@ -34,7 +37,8 @@ typedef struct Wave {
     bool transposed, phase, equal; /* equal: all columns of at most the same width */
     bool duck;
     bool single;    /* a band is one row */
-    uint32_t along; /* then lanes of all that forks and joins in that many rows */
+    uint32_t along; /* then lanes of all that forks and joins in that many rows; 0: a chain */
+    bool last;      /* of a chain: the last row is the odd one, not the first */
 } Wave;
 
 typedef VEC(Wave) WaveVec;
@@ -159,7 +163,15 @@ static bool add_strip(Layout *l, uint32_t item, const Shape *s)
     return good;
 }
 
-/* All items in order; false if they do not fit. */
+/* A strip that feeds a kernel across, the first in its column: beyond it, in the other row. */
+static bool feed(Layout *l, uint32_t item, const Shape *s)
+{
+    int32_t thick = (int32_t)s->w, v = l->down ? l->end : l->begin - thick;
+    return wave_put(l, item, l->u - l->width, v, (int32_t)s->h, thick);
+}
+
+/* All items in order; false if they do not fit. Where rows run along the sides with the ports, the
+ * host's lanes have room to turn in front of strips. */
 static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
 {
     l->band = 0;
@@ -168,26 +180,39 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
     l->open = false;
     for (uint32_t i = 0; i < z->n; i++) {
         const Kernel *k = z->choice[order[i]].kernel;
+        bool matrix = kernel_is_matrix(k->kind), turned = z->rows[k->id].turned;
+        const Stream *across = NULL;
+        Shape strip;
         for (uint32_t j = 0; j < k->n_in; j++) {
             const Stream *s = z->plan->streams.data[k->in[j]];
-            Shape strip;
             if (!sizing_adapter(z, s, &strip))
                 continue;
             sizing_strip(z, s, &strip);
+            int32_t room = l->transposed && s->from == PLAN_HOST ? (int32_t)strip.lanes_in : 0;
+            if (matrix && !k->pin && !turned && !l->open && j == 0) {
+                across = s;
+                continue;
+            }
+            if (l->band == 0 && l->u < room)
+                l->u = room;
             if (!add_strip(l, z->n + s->id, &strip))
                 return false;
         }
         const Shape *s = sizing_chosen(z, (int32_t)k->id);
-        if (!k->pin && !(kernel_is_matrix(k->kind) ? add_matrix(l, k->id, s, z->rows[k->id].turned)
-                                                   : add_strip(l, k->id, s)))
+        if (!k->pin && !(matrix ? add_matrix(l, k->id, s, turned) : add_strip(l, k->id, s)))
             return false;
+        if (across && sizing_adapter(z, across, &strip)) {
+            sizing_strip(z, across, &strip);
+            if (!feed(l, z->n + across->id, &strip))
+                return false;
+        }
         for (uint32_t j = 0; j < k->n_out; j++) {
             const Stream *out = z->plan->streams.data[k->out[j]];
-            Shape strip;
             if (out->to != PLAN_HOST || !sizing_adapter(z, out, &strip))
                 continue;
             sizing_strip(z, out, &strip);
-            if (!add_strip(l, z->n + out->id, &strip))
+            int32_t room = l->transposed && !l->open ? (int32_t)strip.lanes_out : 0;
+            if (!add_strip(l, z->n + out->id, &strip) || l->u + room > l->length)
                 return false;
         }
     }
@@ -195,10 +220,15 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
 }
 
 /* With an even number of bands both ends of a chain are at one side, and share its ports. */
+static bool shares_ports(uint32_t bands, bool transposed)
+{
+    return bands % 2 == 0 && !transposed;
+}
+
 static void set_ports(Sizing *z, const Layout *l)
 {
     uint32_t all = plan_host_lanes(z->plan), in = all, out = all;
-    if (l->bands % 2 == 0 && !l->transposed && all > 2) {
+    if (shares_ports(l->bands, l->transposed) && all > 2) {
         for (out = 1; 16 * out <= 5 * all; out *= 2)
             ;
         in = all - out;
@@ -222,7 +252,8 @@ static bool set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
     l->height = (int32_t)(w.transposed ? m->width : m->height);
     for (uint32_t i = 0; i <= w.bands && !w.single; i++)
         l->top[i] = (int32_t)i * (l->height / (int32_t)w.bands);
-    if (w.single && !single_rows(l, w.along, w.bands))
+    if (w.single && !(w.along ? single_rows(l, w.along, w.bands)
+                              : single_chain_rows(l, w.upper, w.bands, w.last)))
         return false;
     set_ports(z, l);
     l->upper = (int32_t)w.upper;
@@ -281,6 +312,7 @@ static bool feasible(Sizing *z, Layout *l, uint64_t T, const uint32_t *order)
         l->rows[i].height = l->rows[i].price;
     for (uint32_t i = 0; i < z->n; i++)
         l->rows[i].along = 0;
+    memset(l->inset, 0, sizeof l->inset);
     if (l->single)
         single_assign(z, l, order, 0, 0);
     for (uint32_t i = 0; i < z->n + z->n_streams; i++)
@@ -321,15 +353,80 @@ static void apply(Sizing *z, const Layout *l)
     }
 }
 
+/* The least width of a kernel of a class in a row of a height, turned or not. */
+static uint32_t least_width(const Sizing *z, const KernelClass *c, bool turned, uint64_t T,
+                            uint32_t height)
+{
+    uint32_t least = UINT32_MAX;
+    for (size_t i = 0; i < c->shapes.n; i++) {
+        const Shape *s = &c->shapes.data[i];
+        uint32_t w = turned ? s->h : s->w, h = turned ? s->w : s->h;
+        if (h <= height && w < least && (z->once && c->once ? c->once[i] : s->cycles) <= T)
+            least = w;
+    }
+    return least;
+}
+
+/* Do kernels not fit into the rows even if none minds the others: there are too many for the
+ * narrowest, or they are too large where each stands best. */
+static bool hopeless(const Sizing *z, const Layout *l, uint64_t T)
+{
+    Arena a = {0};
+    uint64_t *least = arena_array(&a, uint64_t, 2 * z->classes.n), sum = 0;
+    uint32_t height[WAVE_ROWS], times[WAVE_ROWS] = {0}, narrowest[WAVE_ROWS], n = 0;
+    for (uint32_t r = 0, rows = l->bands * (l->single ? 1 : 2); r < rows; r++) {
+        int32_t h = l->top[r + 1] - l->top[r];
+        if (!l->single)
+            h = r % 2 ? l->top[1] - l->upper : l->upper;
+        uint32_t i = 0;
+        while (i < n && height[i] != (uint32_t)h)
+            i++;
+        height[i] = (uint32_t)h;
+        narrowest[i] = UINT32_MAX;
+        times[i]++;
+        n += i == n;
+    }
+    uint32_t count = 0, room = 0;
+    for (uint32_t k = 0; k < z->n && sum < SIZE_NEVER; k++) {
+        const RowOf *row = &l->rows[k];
+        const KernelClass *c = z->choice[k].class_of;
+        uint64_t *at = &least[2 * c->id + row->turned];
+        if (row->price == 0)
+            continue;
+        bool known = *at > 0;
+        *at = known ? *at : SIZE_NEVER;
+        for (uint32_t i = 0; i < n && !known; i++) {
+            uint32_t w = least_width(z, c, row->turned, T, height[i]);
+            narrowest[i] = w < narrowest[i] ? w : narrowest[i];
+            if (w < UINT32_MAX && (uint64_t)w * height[i] < *at)
+                *at = (uint64_t)w * height[i];
+        }
+        sum += *at;
+        count++;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        room += times[i] * ((uint32_t)l->length / narrowest[i]);
+    arena_free(&a);
+    return count > room || sum > (uint64_t)l->length * (uint64_t)l->height;
+}
+
 /* The least time of a form that is below `best`; that if there is none. */
 static uint64_t least_time(Sizing *z, Layout *l, const uint32_t *order, const uint64_t *times,
                            size_t n, uint64_t best)
 {
-    size_t lo = 0, hi = 0;
+    size_t least = 0, hi = 0;
     while (hi < n && times[hi] < best)
         hi++;
-    if (hi == 0 || !feasible(z, l, times[hi - 1], order))
+    for (size_t end = hi; least < end;) {
+        size_t mid = least + (end - least) / 2;
+        if (hopeless(z, l, times[mid]))
+            least = mid + 1;
+        else
+            end = mid;
+    }
+    if (least == hi || !feasible(z, l, times[hi - 1], order))
         return best;
+    size_t lo = least;
     for (hi--; lo < hi;) {
         size_t mid = lo + (hi - lo) / 2;
         if (feasible(z, l, times[mid], order))
@@ -338,7 +435,7 @@ static uint64_t least_time(Sizing *z, Layout *l, const uint32_t *order, const ui
             lo = mid + 1;
     }
     /* Columns are whole: less may fit where more does not. */
-    for (size_t i = 1; i <= MOST_BELOW && i <= hi; i++)
+    for (size_t i = 1; i <= MOST_BELOW && i <= hi - least; i++)
         if (feasible(z, l, times[hi - i], order)) {
             hi -= i;
             i = 0;
@@ -359,8 +456,8 @@ static int by_time(const void *a, const void *b)
         return x->single < y->single ? -1 : 1;
     if (x->along != y->along)
         return x->along < y->along ? -1 : 1;
-    return (x->duck * 8 + x->transposed * 4 + x->phase * 2 + x->equal) -
-           (y->duck * 8 + y->transposed * 4 + y->phase * 2 + y->equal);
+    return (x->last * 16 + x->duck * 8 + x->transposed * 4 + x->phase * 2 + x->equal) -
+           (y->last * 16 + y->duck * 8 + y->transposed * 4 + y->phase * 2 + y->equal);
 }
 
 /* Heights of the upper row worth a look: half of the band, and somewhat more or less so that
@@ -407,9 +504,10 @@ typedef struct Forms {
     WaveVec *list; /* whose time came near to the best of their turn */
 } Forms;
 
-static Forms begin_forms(Sizing *z, const uint32_t *order, uint64_t below, WaveVec *list)
+static Forms begin_forms(Sizing *z, const uint32_t *order, uint64_t below, uint64_t best,
+                         WaveVec *list)
 {
-    Forms f = {.order = order, .below = below, .best = below, .list = list};
+    Forms f = {.order = order, .below = below, .best = best, .list = list};
     f.times = sizing_times(z, z->arena, &f.n_times);
     for (; f.n_times > 0 && *f.times < z->plan->shapes_bound; f.times++)
         f.n_times--;
@@ -428,11 +526,12 @@ static void try_form(Sizing *z, Layout *l, Forms *f, Wave w)
     vec_push(z->arena, f->list, w);
 }
 
-/* Every form whose time comes near to the best, the best first. */
-static void find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, WaveVec *list)
+/* Every form whose time comes near to the best; that. */
+static uint64_t find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t below,
+                           WaveVec *list)
 {
     const Machine *m = z->cx->machine;
-    Forms f = begin_forms(z, order, below, list);
+    Forms f = begin_forms(z, order, below, below, list);
     uint32_t ways = any_blocked(z) ? 16 : 8;
     for (uint32_t form = 0; form < ways * MOST_BANDS; form++) { /* odd numbers of bands first */
         uint32_t at = form / ways;
@@ -452,6 +551,7 @@ static void find_waves(Sizing *z, Layout *l, const uint32_t *order, uint64_t bel
             try_form(z, l, &f, w);
         }
     }
+    return f.best;
 }
 
 /* Lanes of what forks and joins: those of the first matrix kernel that does. */
@@ -468,16 +568,60 @@ static void find_common(const Sizing *z, Layout *l)
     }
 }
 
+static int by_lanes(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Single rows, for chains: as high as lanes that some kernel has. New ports cost new adapters, so
+ * what shares them comes last. */
+static void find_chains(Sizing *z, Layout *l, Forms *f)
+{
+    const Machine *m = z->cx->machine;
+    VEC(uint32_t) heights = {0};
+    for (size_t c = 0; c < z->classes.n; c++)
+        for (unsigned out = 0; out < 2; out++) {
+            const KernelClass *k = z->classes.data[c];
+            const LaneSet *set = out ? &k->lanes_out : &k->lanes_in;
+            for (uint32_t i = 0; i < set->n; i++)
+                vec_push(z->arena, &heights, set->of[i]);
+        }
+    qsort(heights.data, heights.n, sizeof *heights.data, by_lanes);
+    for (uint32_t form = 0; form < 16 * MOST_SINGLE; form++) {
+        Wave w = {.bands = form / 8 % MOST_SINGLE + 1,
+                  .transposed = form & 1,
+                  .phase = !(form & 2),
+                  .last = form & 4,
+                  .single = true};
+        bool shares = form / 8 >= MOST_SINGLE;
+        uint32_t extent = w.transposed ? m->width : m->height;
+        if (w.bands < 2 || w.bands * 2 > z->n || shares != shares_ports(w.bands, w.transposed))
+            continue;
+        for (size_t i = 0; i < heights.n; i++) {
+            w.upper = heights.data[i];
+            if ((i == 0 || w.upper != heights.data[i - 1]) && w.upper * (w.bands - 1) < extent)
+                try_form(z, l, f, w);
+        }
+    }
+}
+
 /* Single rows, for networks with skips. */
-static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, WaveVec *list)
+static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t below, uint64_t best,
+                         WaveVec *list)
 {
     const Machine *m = z->cx->machine;
     uint32_t extent = m->width > m->height ? m->width : m->height;
     find_common(z, l);
-    if (!l->common || z->n > MANY) /* blocks that small leave room for their skips */
+    if (z->n > MANY) /* blocks that small leave room for their skips */
         return;
     z->once = true;
-    Forms f = begin_forms(z, order, below, list);
+    Forms f = begin_forms(z, order, below, best, list);
+    if (!l->common) {
+        if (z->n <= MOST_CHAIN)
+            find_chains(z, l, &f);
+        return;
+    }
     for (uint32_t i = 0; i < l->common->n; i++) {
         uint32_t along = l->common->of[i], most = extent / along; /* with at least a block each */
         if (!wave_suits(l->features, along) || along * z->n < extent)
@@ -515,8 +659,8 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
     l.blocked = arena_array(&a, Slot, plan->keepouts.n + z->n);
     bool good = false;
     WaveVec waves = {0};
-    find_waves(z, &l, order, below, &waves);
-    find_singles(z, &l, order, below, &waves);
+    uint64_t best = find_waves(z, &l, order, below, &waves);
+    find_singles(z, &l, order, below, best, &waves);
     uint32_t n = (uint32_t)waves.n;
     if (n > 0)
         qsort(waves.data, n, sizeof *waves.data, by_time);

@@ -40,7 +40,8 @@ typedef struct Layout {
     uint32_t *position;        /* in the order, by kernel */
     int32_t *before;           /* where the row was when an item of the order was to come */
     uint32_t *narrow; /* by stream: lanes on the way from row to row; 0: as many as elsewhere */
-    int32_t margin;   /* kept free at both ends for streams of the host to turn */
+    int32_t inset[WAVE_ROWS]; /* by row: what is before it, for strips across */
+    int32_t margin;           /* kept free at both ends for streams of the host to turn */
     /* The column being filled. */
     uint32_t band;
     int32_t u;          /* where it begins, in the direction of the band */
@@ -69,9 +70,11 @@ static inline bool wave_suits(uint32_t features, uint32_t lanes)
 /* single.c: cuts the fabric into so many rows for `along` lanes, the rest into rows for fewer that
  * suit, as many lanes as there is room for; false if so many do not fit. */
 bool single_rows(Layout *l, uint32_t along, uint32_t count);
-/* The kernels from place `from` of the order on are to stand in this row; false: the first was to,
- * or one of as many lanes. */
-bool single_assign(const Sizing *z, Layout *l, const uint32_t *order, uint32_t from, uint32_t row);
+/* For a chain: so many rows of a height but for the first, or the last, which has what is left;
+ * false if that is much more or less. */
+bool single_chain_rows(Layout *l, uint32_t height, uint32_t count, bool last);
+/* The kernels from place `from` of the order on are to stand in this row. */
+void single_assign(const Sizing *z, Layout *l, const uint32_t *order, uint32_t from, uint32_t row);
 /* All items in order, in rows one after the other; false if they do not fit, or are to be
  * chosen anew for other rows. */
 bool single_lay_out(Sizing *z, Layout *l, const uint32_t *order, uint64_t T);

@@ -55,11 +55,37 @@ static void in_f16(void)
     networks(DT_F16, 1000, 80);
 }
 
+/* Chains that fill the fabric, odd numbers of kernels: as fast as planned, near to their bound. */
+static void in_rows(void)
+{
+    static const unsigned layers[] = {5, 7, 9, 11};
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        Bench b;
+        char label[32];
+        snprintf(label, sizeof label, "%u layers", layers[i]);
+        bench_begin(&b, label, "wse2-64x64", DT_F32);
+        Node *x = g_input(&b, 128, 0, 0);
+        for (unsigned k = 0; k < layers[i]; k++)
+            x = g_linear(&b, x, 128);
+        g_output(&b, x);
+        CU_ASSERT_TRUE_FATAL(bench_plan(&b, 0));
+        const Plan *plan = b.cx.plan;
+        uint64_t cycles = plan_target(plan);
+        CU_ASSERT_TRUE(cycles >= plan->shapes_bound && cycles * 100 <= plan->shapes_bound * 115);
+        double error = bench_run(&b, 2);
+        CU_ASSERT_TRUE(error >= 0 && error < CANCELLATION);
+        double period = bench_period(&b, 64);
+        CU_ASSERT_TRUE(period <= 1.02 * (double)cycles);
+        bench_end(&b);
+    }
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
         {"f32", in_f32},
         {"f16", in_f16},
+        {"chains that fill the fabric", in_rows},
         CU_TEST_INFO_NULL,
     };
     return suite_run("random networks", tests);

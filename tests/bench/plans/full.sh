@@ -46,13 +46,15 @@ constrain row '<pin kernel="b0.in" x="30" y="400" w="171" h="128"/>
     <pin kernel="b1.out" x="544" y="400" w="171" h="128"/>'
 
 check 1.1 0.7 mlp -D layers=6
+check 1.08 0.9 mlp -D layers=9
+check 1.06 0.9 mlp -D layers=25
 plan 1.1 8
 plan 1.1 16
 plan 1.1 16 --objective=latency
 plan 1.1 16 --constraints "$scratch/area.xml"
 plan 1.2 16 --constraints "$scratch/corner.xml"
 plan 1.25 16 --constraints "$scratch/middle.xml"
-plan 1.45 16 --constraints "$scratch/pin.xml"
+plan 1.3 16 --constraints "$scratch/pin.xml"
 check 1.02 0.2 residual -D blocks=2
 check 1.02 0.4 residual -D blocks=4
 check 1.1 0.6 residual -D blocks=6
