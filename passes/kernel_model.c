@@ -10,7 +10,9 @@
  * weigh what arrange.c counts for a hop; the host is a terminal at the west side, at any
  * height. The plan as it stands, if all of it stands, is the engine's start. What comes back
  * are shapes and regions; adapters follow from the shapes, orientations are found on the
- * regions. O(shapes) a class beside what the engine does. */
+ * regions. Asked to begin anew, the engine chooses among all shapes that are no slower than some
+ * time, at the host too, and looks for the least wire. O(shapes) a class beside what the engine
+ * does. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +44,8 @@ typedef struct Group {
     const Kernel *kernel;
     const KernelClass *class_of; /* NULL: an adapter */
     const uint8_t *allowed;
-    uint32_t in, out, current;
+    uint32_t in[2], out[2]; /* lanes, from and to */
+    uint32_t current;
 } Group;
 
 typedef struct Model {
@@ -50,8 +53,9 @@ typedef struct Model {
     const Arrange *g;
     const PassContext *cx;
     const Sizing *z; /* NULL: shapes stay as they are */
-    bool margins, full;
-    uint64_t slowest;
+    bool anew, full;
+    EngineTracks tracks;
+    uint64_t least, slowest; /* times that count, and that are offered */
     VEC(Group) groups;
     uint32_t *group_of; /* by kernel of the problem */
     uint32_t *kernel;   /* of the plan, by kernel of the problem */
@@ -96,20 +100,34 @@ static int by_family(const void *a, const void *b)
     return (x->of > y->of) - (x->of < y->of);
 }
 
-/* With tracks for as many lanes as come and go to turn. */
+static bool at_host(const Plan *plan, const Kernel *k, bool in)
+{
+    for (uint32_t i = 0; i < (in ? k->n_in : k->n_out); i++) {
+        const Stream *s = plan->streams.data[in ? k->in[i] : k->out[i]];
+        if ((in ? s->from : s->to) == PLAN_HOST)
+            return true;
+    }
+    return false;
+}
+
+/* With tracks for lanes that come and go to turn. */
 static Candidate candidate(const Model *m, const Kernel *k, const Shape *s, uint32_t of)
 {
-    double least = (double)m->g->plan->shapes_bound, time = (double)s->cycles;
+    double least = (double)m->least, time = (double)s->cycles;
     Candidate c = {{(int32_t)s->w, (int32_t)s->h, time > least ? time : least, s->bytes},
                    s->lanes_in,
                    s->lanes_out,
                    of};
-    if (m->margins && kernel_is_matrix(k->kind)) {
-        c.shape.w += (int32_t)s->lanes_out;
-        c.shape.h += (int32_t)s->lanes_in;
-    } else if (m->margins) {
+    bool matrix = kernel_is_matrix(k->kind), in = s->lanes_in < s->lanes_out;
+    if (m->tracks == TRACKS_ALL && !matrix)
         c.shape.w += (int32_t)(s->lanes_in + s->lanes_out);
-    }
+    if (!matrix || m->tracks == TRACKS_NONE ||
+        (m->tracks == TRACKS_BETWEEN && at_host(m->g->plan, k, in)))
+        return c;
+    if (m->tracks == TRACKS_ALL || !in)
+        c.shape.w += (int32_t)s->lanes_out;
+    if (m->tracks == TRACKS_ALL || in)
+        c.shape.h += (int32_t)s->lanes_in;
     return c;
 }
 
@@ -117,11 +135,12 @@ static bool offered(const Model *m, const Group *p, uint32_t i)
 {
     const Shape *s = &p->class_of->shapes.data[i];
     const Shape *now = &p->class_of->shapes.data[p->current];
-    if (i == p->current)
+    if (i == p->current && !m->anew)
         return true;
     return (!p->allowed || p->allowed[i]) && s->cycles <= m->slowest &&
            (m->full || (uint64_t)s->w * s->h <= (uint64_t)now->w * now->h) &&
-           (!p->in || s->lanes_in == p->in) && (!p->out || s->lanes_out == p->out);
+           s->lanes_in >= p->in[0] && s->lanes_in <= p->in[1] && s->lanes_out >= p->out[0] &&
+           s->lanes_out <= p->out[1];
 }
 
 /* Families with only the shapes that are faster the wider they are. */
@@ -160,24 +179,32 @@ static void fill_group(Model *m, Group *p)
     make_families(m->arena, p);
 }
 
+/* Lanes at the host: as they are, or as many as have ports. */
+static void bind_lanes(const Model *m, uint32_t lanes[2], uint32_t now, uint32_t ports)
+{
+    lanes[0] = m->anew ? 0 : now;
+    lanes[1] = m->anew ? ports : now;
+}
+
 /* What the choice of a kernel's shapes depends on. */
 static Group describe(const Model *m, const Kernel *k)
 {
     const Plan *plan = m->g->plan;
-    Group p = {.kernel = k};
+    Group p = {.kernel = k, .in = {0, UINT32_MAX}, .out = {0, UINT32_MAX}};
     if (k->kind == KERNEL_ADAPTER || !m->z)
         return p;
     const Choice *c = &m->z->choice[k->id];
     p.class_of = c->class_of;
     p.allowed = c->allowed;
-    p.current = c->chosen;
-    for (uint32_t i = 0; i < k->n_in; i++)
+    p.current = m->anew ? 0 : c->chosen;
+    for (uint32_t i = 0; i < k->n_in; i++) {
+        bool joins = kernel_is_matrix(k->kind) && i > 0; /* the results */
         if (plan->streams.data[k->in[i]]->from == PLAN_HOST)
-            *(kernel_is_matrix(k->kind) && i > 0 ? &p.out : &p.in) =
-                kernel_is_matrix(k->kind) && i > 0 ? k->shape.lanes_out : k->shape.lanes_in;
-    for (uint32_t i = 0; i < k->n_out; i++)
-        if (plan->streams.data[k->out[i]]->to == PLAN_HOST)
-            p.out = k->shape.lanes_out;
+            bind_lanes(m, joins ? p.out : p.in, joins ? k->shape.lanes_out : k->shape.lanes_in,
+                       m->z->in_lanes);
+    }
+    if (at_host(plan, k, false))
+        bind_lanes(m, p.out, k->shape.lanes_out, m->z->out_lanes);
     return p;
 }
 
@@ -187,8 +214,8 @@ static void add_kernel(Model *m, uint32_t i)
     Group p = describe(m, k);
     for (uint32_t j = 0; p.class_of && j < m->groups.n; j++) {
         const Group *q = &m->groups.data[j];
-        if (q->class_of == p.class_of && q->allowed == p.allowed && q->in == p.in &&
-            q->out == p.out && q->current == p.current) {
+        if (q->class_of == p.class_of && q->allowed == p.allowed && q->current == p.current &&
+            memcmp(q->in, p.in, sizeof p.in) == 0 && memcmp(q->out, p.out, sizeof p.out) == 0) {
             m->group_of[i] = j;
             return;
         }
@@ -199,20 +226,18 @@ static void add_kernel(Model *m, uint32_t i)
 }
 
 /* Tracks only where there is room for them. */
-static void find_groups(Model *m)
+static void find_room(Model *m)
 {
     const Machine *machine = m->g->plan->machine;
     uint64_t area = 0, all = (uint64_t)machine->width * machine->height;
-    m->margins = true;
+    m->tracks = TRACKS_ALL;
     for (uint32_t i = 0; i < m->n; i++) {
         const Kernel *k = m->g->plan->kernels.data[m->kernel[i]];
         Candidate c = candidate(m, k, &k->shape, 0);
         area += (uint64_t)c.shape.w * (uint64_t)c.shape.h;
     }
-    m->margins = area * 2 < all;
+    m->tracks = area * 2 < all ? TRACKS_ALL : TRACKS_NONE;
     m->full = (uint64_t)plan_cores(m->g->plan) * 2 > all;
-    for (uint32_t i = 0; i < m->n; i++)
-        add_kernel(m, i);
 }
 
 /* ---- the problem ---- */
@@ -374,28 +399,54 @@ static Arrange *take(const Model *m, Arena *on, const PackPlace *places)
     return g;
 }
 
+static void begin(Model *m, Arena *a, const PassContext *cx, const Arrange *g)
+{
+    int32_t fixed = 0;
+    *m = (Model){.arena = a, .g = g, .cx = cx, .z = g->plan->sizing};
+    m->kernel = arena_array(a, uint32_t, g->n);
+    m->group_of = arena_array(a, uint32_t, g->n);
+    m->moves = arena_array(a, int32_t, g->n);
+    for (uint32_t i = 0; i < g->n; i++) {
+        m->moves[i] = g->plan->kernels.data[i]->pin ? --fixed : (int32_t)m->n;
+        if (m->moves[i] >= 0)
+            m->kernel[m->n++] = i;
+    }
+}
+
+static Arrange *run(Model *m, Arena *on, bool asked)
+{
+    PackResult r;
+    if (m->n < 2)
+        return NULL;
+    for (uint32_t i = 0; i < m->n; i++)
+        add_kernel(m, i);
+    solve(m, asked, &r);
+    return r.status == PACK_PLACED ? take(m, on, r.places) : NULL;
+}
+
 Arrange *place_by_engine(const PassContext *cx, Arena *on, const Arrange *g, bool asked)
 {
     Arena a = {0};
-    Plan *plan = g->plan;
-    Model m = {.arena = &a, .g = g, .cx = cx, .z = plan->sizing, .slowest = plan_target(plan)};
-    m.kernel = arena_array(&a, uint32_t, g->n);
-    m.group_of = arena_array(&a, uint32_t, g->n);
-    m.moves = arena_array(&a, int32_t, g->n);
-    int32_t fixed = 0;
-    for (uint32_t i = 0; i < g->n; i++) {
-        m.moves[i] = plan->kernels.data[i]->pin ? --fixed : (int32_t)m.n;
-        if (m.moves[i] >= 0)
-            m.kernel[m.n++] = i;
-    }
-    Arrange *found = NULL;
-    if (m.n >= 2 && (m.n <= MOST_KERNELS || asked)) {
-        PackResult r;
-        find_groups(&m);
-        solve(&m, asked, &r);
-        if (r.status == PACK_PLACED)
-            found = take(&m, on, r.places);
-    }
+    Model m;
+    begin(&m, &a, cx, g);
+    m.least = g->plan->shapes_bound;
+    m.slowest = plan_target(g->plan);
+    find_room(&m);
+    Arrange *found = m.n <= MOST_KERNELS || asked ? run(&m, on, asked) : NULL;
+    arena_free(&a);
+    return found;
+}
+
+Arrange *place_anew(const PassContext *cx, Arena *on, const Arrange *g, uint64_t T,
+                    EngineTracks tracks)
+{
+    Arena a = {0};
+    Model m;
+    begin(&m, &a, cx, g);
+    m.anew = m.full = true;
+    m.tracks = tracks;
+    m.least = m.slowest = T;
+    Arrange *found = run(&m, on, false);
     arena_free(&a);
     return found;
 }

@@ -7,16 +7,19 @@
  * fills it in rows (wave.c), if that is faster. What was found is a start for the engine of
  * passes/pack, which chooses shapes and places anew (kernel_model.c); what it comes to is taken
  * if it is no slower, takes no more cores, costs less in streams, and routes. What still has no
- * place is sized for fewer cores, as long as that is faster than the rows. With an earlier
- * placement kernels stay where they were; where that does not do, those around what is new are let
- * go, ring by ring. */
+ * place is sized for fewer cores, as long as that is faster than the rows; for few kernels the
+ * engine itself chooses shapes, for one time after the other. With an earlier placement kernels
+ * stay where they were; where that does not do, those around what is new are let go, ring by ring.
+ */
 #include <inttypes.h>
+#include <string.h>
 
 #include "passes/arrange.h"
 
 enum { TRIES = 6, ROUNDS = 8, RINGS = 4, MANY = 1000, TESTED = 400, TESTS = 400 };
-enum { SHRINKS = 16, FEW = 8, FEW_SHRINKS = 32 }; /* sizes that are tried; kernels */
-enum { GOOD_PART = 8 };                           /* of the fabric, and keep-outs are named */
+enum { SHRINKS = 16 };               /* sizes that are tried */
+enum { FEW = 16, CLIMB_STEPS = 64 }; /* kernels; from one time to the next */
+enum { GOOD_PART = 8 };              /* of the fabric, and keep-outs are named */
 
 /* The ways found were trials; routing finds them anew. */
 static void clear_ways(Plan *plan)
@@ -115,6 +118,17 @@ static bool is_better(const Plan *plan, uint64_t cost, const Standing *s)
     return plan_cores(plan) <= s->cores && cost < s->cost;
 }
 
+/* What the engine has put on the fabric, with its adapters; false: there is no room for them. */
+static bool stand(Arrange *g)
+{
+    uint32_t *order = arena_array(g->arena, uint32_t, g->n), n = plan_order(g->plan, true, order);
+    if (!arrange_insert(g, order, n))
+        return false;
+    arrange_orient(g, order, n);
+    arrange_improve(g, order, n, ROUNDS);
+    return true;
+}
+
 bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint64_t limit,
                   bool asked)
 {
@@ -122,21 +136,31 @@ bool place_refine(const PassContext *cx, const Arrange *now, uint64_t cost, uint
     Plan *plan = now->plan;
     Standing before = take_down(&a, plan, cost);
     Arrange *g = place_by_engine(cx, &a, now, asked);
-    bool good = false;
-    if (g) {
-        uint32_t *order = arena_array(&a, uint32_t, g->n), n = plan_order(plan, true, order);
-        RouteFailure failure;
-        if (arrange_insert(g, order, n)) {
-            arrange_orient(g, order, n);
-            arrange_improve(g, order, n, ROUNDS);
-            good = plan_cores(plan) <= plan_core_limit(cx) &&
-                   is_better(plan, arrange_total(g), &before) && plan_routed(plan, limit, &failure);
-        }
-        if (!good)
-            put_back(plan, &before);
-    }
+    RouteFailure failure;
+    bool good = g && stand(g) && plan_cores(plan) <= plan_core_limit(cx) &&
+                is_better(plan, arrange_total(g), &before) && plan_routed(plan, limit, &failure);
+    if (g && !good)
+        put_back(plan, &before);
     arena_free(&a);
     return good;
+}
+
+/* More room for what was in trouble. What has no way as it stands is to be tested first, if the
+ * kernels are few. */
+static void give_room(const Plan *plan, const RouteFailure *f, bool few, bool trunks,
+                      uint32_t *room, uint32_t *tests)
+{
+    for (uint32_t i = 0; i < f->n_troubles; i++) {
+        const RouteTrouble *what = &f->trouble[i];
+        bool no_way = what->box.x1 < what->box.x0 && few;
+        const Stream *s = plan->streams.data[what->stream];
+        for (; s; s = trunks ? s->trunk : NULL) {
+            if (!no_way || tests[s->id])
+                room[s->id] += 1 + room[s->id] / 2;
+            if (no_way)
+                tests[s->id] = TESTS;
+        }
+    }
 }
 
 /* Shapes as they are; links that carry at most `limit`; what was there before stays, but for
@@ -178,17 +202,8 @@ static bool place_near(PassContext *cx, uint64_t limit, unsigned ring, uint32_t 
             break;
         good = plan_routed(plan, limit, &failure->route);
         failure->routed = true;
-        for (uint32_t i = 0; !good && i < failure->route.n_troubles; i++) {
-            const RouteTrouble *what = &failure->route.trouble[i];
-            bool no_way = what->box.x1 < what->box.x0 && n <= TESTED;
-            const Stream *s = plan->streams.data[what->stream];
-            for (; s; s = t < tries ? NULL : s->trunk) {
-                if (!no_way || tests[s->id])
-                    room[s->id] += 1 + room[s->id] / 2;
-                if (no_way)
-                    tests[s->id] = TESTS;
-            }
-        }
+        if (!good)
+            give_room(plan, &failure->route, n <= TESTED, t >= tries, room, tests);
     }
     if (ring == RINGS)
         good = place_refine(cx, g, good ? arrange_total(g) : UINT64_MAX, limit, false) || good;
@@ -314,31 +329,95 @@ static void forget_rows(Sizing *z)
     sizing_ports(z, plan_host_lanes(z->plan), plan_host_lanes(z->plan));
 }
 
-/* Of few kernels many sizes that are faster than `below` are tried, as fast as can be and with the
- * slack: any may pack. */
-static bool shrink_finely(PassContext *cx, uint64_t below)
+/* Ways to choose shapes for a time: what the engine packs with some tracks, and the fewest cores.
+ */
+enum { BY_SIZE = TRACKS_ALL, WAYS };
+
+typedef struct Climb {
+    uint64_t below; /* what there is already */
+    uint32_t last[WAYS][FEW];
+} Climb;
+
+static bool chosen_before(const Sizing *z, uint32_t last[FEW])
+{
+    bool same = true;
+    for (uint32_t k = 0; k < z->n; k++) {
+        same = same && last[k] == z->choice[k].chosen;
+        last[k] = z->choice[k].chosen;
+    }
+    return same;
+}
+
+/* All streams have a way; the router is not asked where that is hopeless. */
+static bool stands_well(Arrange *g, RouteFailure *failure)
+{
+    *failure = (RouteFailure){0};
+    return arrange_total(g) < ARRANGE_BAD &&
+           plan_routed(g->plan, plan_link_limit(g->plan, 0), failure);
+}
+
+/* Shapes as they are, where streams are short, with more and more room for those that have no way
+ * otherwise; or wherever the engine packs them, adapters, too. */
+static bool insert_all(PassContext *cx, Arena *a)
 {
     Plan *plan = cx->plan;
-    PlaceFailure unused = {0};
-    uint64_t budget = plan_core_limit(cx), tried[2] = {0};
-    for (unsigned times = 0; times < FEW_SHRINKS; times++) {
-        unsigned slack = times % 2;
-        if (!sizing_fit(plan->sizing, budget, slack ? cx->options.slack : 0))
+    uint32_t *room = NULL, *tests = NULL;
+    for (unsigned t = 0; t < TRIES; t++) {
+        Arrange *g = arrange_create(a, plan);
+        const Kernel *pinned;
+        RouteFailure failure;
+        g->room = room = room ? room : g->room;
+        g->tests = tests = tests ? tests : g->tests;
+        if (!arrange_pins(g, &pinned) || !stand(g))
             return false;
-        sizing_apply(plan->sizing);
-        uint64_t cores = plan_cores(plan), step = 1 + budget / FEW_SHRINKS;
-        uint64_t least = cores < tried[0] ? cores : tried[0];
-        bool faster = objective(cx) < below;
-        if (!faster && !slack)
-            return false;
-        if (faster && cores != tried[0] && cores != tried[1] &&
-            place(cx, plan_link_limit(plan, 0), &unused))
+        if (stands_well(g, &failure))
             return true;
-        tried[slack] = cores;
-        if (slack && least <= step)
-            return false;
-        budget = slack ? least - step : budget;
+        give_room(plan, &failure, true, false, room, tests);
+        for (size_t i = 0; i < plan->streams.n; i++)
+            if (stream_estimate(g, plan->streams.data[i]) >= ARRANGE_BAD)
+                room[i] += 1 + room[i] / 2;
+        if (t == 0 && place_refine(cx, g, UINT64_MAX, plan_link_limit(plan, 0), false))
+            return true;
     }
+    return false;
+}
+
+/* Shapes that are no slower than T: where the engine has put them, and, if they were not tried
+ * before, where streams are short. */
+static bool climb_to(PassContext *cx, Climb *c, uint64_t T, unsigned way)
+{
+    Arena a = {0};
+    Plan *plan = cx->plan;
+    const Kernel *pinned;
+    RouteFailure unused;
+    sizing_bare(plan);
+    Arrange *g = arrange_create(&a, plan);
+    bool chosen = arrange_pins(g, &pinned);
+    if (way < BY_SIZE)
+        g = chosen ? place_anew(cx, &a, g, T, (EngineTracks)way) : NULL;
+    else if (chosen && sizing_solve(plan->sizing, T, NULL) < SIZE_NEVER)
+        sizing_apply(plan->sizing);
+    else
+        g = NULL;
+    bool good = g && objective(cx) < c->below && plan_cores(plan) <= plan_core_limit(cx);
+    bool known = good && chosen_before(plan->sizing, c->last[way]);
+    good = good && ((way < BY_SIZE && stand(g) && stands_well(g, &unused)) ||
+                    (!known && insert_all(cx, &a)));
+    arena_free(&a);
+    return good;
+}
+/* Of few kernels any choice may pack that is faster than `below`: time after time, the fastest
+ * first. */
+static bool climb(PassContext *cx, uint64_t below)
+{
+    const Plan *plan = cx->plan;
+    Climb c = {.below = below};
+    memset(c.last, 0xff, sizeof c.last);
+    uint64_t end = plan_target(plan);
+    for (uint64_t T = plan->shapes_bound; T <= end; T += 1 + T / CLIMB_STEPS)
+        for (unsigned way = cx->options.latency ? BY_SIZE : 0; way < WAYS; way++)
+            if (climb_to(cx, &c, T, way))
+                return true;
     return false;
 }
 
@@ -362,7 +441,7 @@ static void look_between(PassContext *cx)
         Standing coarse = take_down(&a, plan, 0);
         uint64_t most = objective(cx);
         forget_rows(plan->sizing);
-        if (!shrink_finely(cx, most))
+        if (!climb(cx, most))
             put_back(plan, &coarse);
     }
     if (cx->options.earlier) {

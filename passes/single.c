@@ -129,6 +129,16 @@ static bool add_across(Layout *l, uint32_t item, const Shape *s, const Kernel *k
     return wave_put(l, item, u, v, length, thick);
 }
 
+/* Is there room beside the row for the lanes from the kernel before to turn back into this one. */
+static bool has_way_back(const Sizing *z, const Layout *l, const Kernel *k, int32_t w, int32_t h)
+{
+    const Stream *in = z->plan->streams.data[k->in[0]];
+    if (in->from == PLAN_HOST || !z->rows[in->from].turned || l->slot[in->from].v < l->top[l->band])
+        return true;
+    int32_t before = l->slot[in->from].h;
+    return l->height - (before > h ? before : h) >= w;
+}
+
 /* A kernel with the strips before it, and behind it those to the host. */
 static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
 {
@@ -152,6 +162,8 @@ static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
     const Shape *s = sizing_chosen(z, (int32_t)k->id);
     int32_t w = (int32_t)(turned ? s->h : s->w), h = (int32_t)(turned ? s->w : s->h);
     if (!k->pin && !add(l, k->id, w, h))
+        return false;
+    if (matrix && !turned && !has_way_back(z, l, k, w, h))
         return false;
     int32_t u = l->u - w;
     if (above && sizing_adapter(z, above, strip)) {

@@ -27,6 +27,7 @@ enum {
     MOST_ROUNDS = 12,
     MOST_SINGLE = 8,
     MOST_CHAIN = 100,
+    SMALL = 8000,
     MANY = 1000
 };
 
@@ -410,13 +411,32 @@ static bool hopeless(const Sizing *z, const Layout *l, uint64_t T)
     return count > room || sum > (uint64_t)l->length * (uint64_t)l->height;
 }
 
-/* The least time of a form that is below `best`; that if there is none. */
+/* Is a choice so cheap that more of them may be tried: what is feasible may not be with more time.
+ */
+static bool is_small(const Sizing *z)
+{
+    size_t shapes = 0;
+    for (size_t c = 0; c < z->classes.n; c++)
+        if (z->classes.data[c]->shapes.n > shapes)
+            shapes = z->classes.data[c]->shapes.n;
+    return shapes * z->n <= SMALL;
+}
+
+/* Of the first that is no less than T. */
+static size_t index_of(const uint64_t *times, size_t n, uint64_t T)
+{
+    size_t i = 0;
+    while (i < n && times[i] < T)
+        i++;
+    return i;
+}
+
+/* The least time of a form that is below `best`; that if there is none. Small networks are looked
+ * at in steps, others by halves only. */
 static uint64_t least_time(Sizing *z, Layout *l, const uint32_t *order, const uint64_t *times,
                            size_t n, uint64_t best)
 {
-    size_t least = 0, hi = 0;
-    while (hi < n && times[hi] < best)
-        hi++;
+    size_t least = 0, hi = index_of(times, n, best);
     for (size_t end = hi; least < end;) {
         size_t mid = least + (end - least) / 2;
         if (hopeless(z, l, times[mid]))
@@ -424,10 +444,20 @@ static uint64_t least_time(Sizing *z, Layout *l, const uint32_t *order, const ui
         else
             end = mid;
     }
-    if (least == hi || !feasible(z, l, times[hi - 1], order))
+    bool small = is_small(z);
+    while (least < hi && !feasible(z, l, times[hi - 1], order))
+        hi = small ? index_of(times, hi, times[hi - 1] - times[hi - 1] / 16) : least;
+    if (hi <= least)
         return best;
     size_t lo = least;
-    for (hi--; lo < hi;) {
+    hi--;
+    for (size_t i = least; small && i < hi; i = index_of(times, hi, times[i] + times[i] / 32 + 1)) {
+        if (feasible(z, l, times[i], order))
+            hi = i;
+        else
+            lo = i + 1;
+    }
+    while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         if (feasible(z, l, times[mid], order))
             hi = mid;
@@ -616,6 +646,8 @@ static void find_singles(Sizing *z, Layout *l, const uint32_t *order, uint64_t b
     if (z->n > MANY) /* blocks that small leave room for their skips */
         return;
     z->once = true;
+    if (l->common && is_small(z)) /* pairs of rows may have no ways for skips */
+        best = below;
     Forms f = begin_forms(z, order, below, best, list);
     if (!l->common) {
         if (z->n <= MOST_CHAIN)

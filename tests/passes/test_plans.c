@@ -242,19 +242,40 @@ static void test_same_twice(void)
     text_free(&t[1]);
 }
 
+/* Sizes chosen for the fewest cores do not pack there; others that are as fast do. */
+static void test_few(void)
+{
+    static const char text[] = "graph \"skip\" {\n"
+                               "  %0 = input \"x\" : f32[784]\n"
+                               "  %1 = const @a.weight : f32[128, 784]\n"
+                               "  %2 = const @b.weight : f32[128, 128]\n"
+                               "  %3 = const @c.weight : f32[128, 128]\n"
+                               "  %4 = const @d.weight : f32[10, 128]\n"
+                               "  %5 = linear(%0, %1) \"a\" {bias = false} : f32[128]\n"
+                               "  %6 = linear(%5, %2) \"b\" {bias = false} : f32[128]\n"
+                               "  %7 = linear(%6, %3) \"c\" {bias = false} : f32[128]\n"
+                               "  %8 = add(%5, %7) : f32[128]\n"
+                               "  %9 = linear(%8, %4) \"d\" {bias = false} : f32[10]\n"
+                               "  output \"y\" = %9\n"
+                               "}\n";
+    static const char *machines[] = {"tiny-8x8", "wse2-64x64"};
+    static const unsigned percent[] = {125, 160};
+    for (unsigned i = 0; i < 2; i++) {
+        Planned p;
+        planned(&p, text, machines[i], 0, false);
+        uint64_t cycles = plan_target(p.cx.plan), bound = p.cx.plan->shapes_bound;
+        CU_ASSERT_TRUE(cycles >= bound && cycles * 100 <= bound * percent[i]);
+        planned_finish(&p);
+    }
+}
+
 int main(void)
 {
     static const CU_TestInfo tests[] = {
-        {"fork", test_fork},
-        {"bounds", test_bounds},
-        {"latency", test_latency},
-        {"curve", test_curve},
-        {"reports", test_reports},
-        {"names in XML", test_xml_safe},
-        {"placement", test_placement},
-        {"routing", test_routing},
-        {"same twice", test_same_twice},
-        CU_TEST_INFO_NULL,
+        {"fork", test_fork},           {"bounds", test_bounds},   {"latency", test_latency},
+        {"curve", test_curve},         {"reports", test_reports}, {"names in XML", test_xml_safe},
+        {"placement", test_placement}, {"routing", test_routing}, {"same twice", test_same_twice},
+        {"few kernels", test_few},     CU_TEST_INFO_NULL,
     };
     int bad = suite_run("plans", tests);
     xmlCleanupParser();
