@@ -478,12 +478,12 @@ static int by_time(const void *a, const void *b)
     const Wave *x = a, *y = b;
     if (x->T != y->T)
         return x->T < y->T ? -1 : 1;
+    if (x->single != y->single) /* pairs have the shorter streams */
+        return x->single < y->single ? -1 : 1;
     if (x->bands != y->bands)
         return x->bands < y->bands ? -1 : 1;
     if (x->upper != y->upper)
         return x->upper < y->upper ? -1 : 1;
-    if (x->single != y->single)
-        return x->single < y->single ? -1 : 1;
     if (x->along != y->along)
         return x->along < y->along ? -1 : 1;
     return (x->last * 16 + x->duck * 8 + x->transposed * 4 + x->phase * 2 + x->equal) -
