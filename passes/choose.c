@@ -201,8 +201,8 @@ static void find_able(const Sizing *z, Choice *c, uint64_t T)
     }
 }
 
-/* Where a set has so many lanes; its size if nowhere. */
-static uint32_t place_of(const LaneSet *set, uint32_t lanes)
+/* The index of so many lanes in a set; its size if they are not there. */
+static uint32_t lanes_index(const LaneSet *set, uint32_t lanes)
 {
     uint32_t lo = 0, hi = set->n;
     while (lo < hi) {
@@ -230,7 +230,7 @@ static void find_down(Sizing *z, Choice *c, bool joins, uint64_t T)
             } else if (s->to_input == 0) {
                 const Choice *to = &z->choice[s->to];
                 const LaneSet *in = &to->class_of->lanes_in;
-                uint32_t same = place_of(in, k->lanes_out.of[i]);
+                uint32_t same = lanes_index(in, k->lanes_out.of[i]);
                 if (same < in->n) /* without an adapter: few others can be less */
                     least = to->best[same];
                 for (uint32_t j = 0; j < in->n; j++) {

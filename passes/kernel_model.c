@@ -171,9 +171,9 @@ static void fill_group(Model *m, Group *p)
 {
     uint32_t most = p->class_of && !m->cx->options.latency ? (uint32_t)p->class_of->shapes.n : 1;
     p->list = arena_array(m->arena, Candidate, most);
-    if (most == 1)
+    if (most == 1 && !m->anew)
         p->list[p->n++] = candidate(m, p->kernel, &p->kernel->shape, p->current);
-    for (uint32_t i = 0; i < most && most > 1; i++)
+    for (uint32_t i = 0; i < most && (most > 1 || m->anew); i++)
         if (offered(m, p, i))
             p->list[p->n++] = candidate(m, p->kernel, &p->class_of->shapes.data[i], i);
     make_families(m->arena, p);
@@ -182,8 +182,10 @@ static void fill_group(Model *m, Group *p)
 /* Lanes at the host: as they are, or as many as have ports. */
 static void bind_lanes(const Model *m, uint32_t lanes[2], uint32_t now, uint32_t ports)
 {
-    lanes[0] = m->anew ? 0 : now;
-    lanes[1] = m->anew ? ports : now;
+    if (!m->anew)
+        lanes[0] = lanes[1] = now;
+    else if (ports < lanes[1])
+        lanes[1] = ports;
 }
 
 /* What the choice of a kernel's shapes depends on. */
@@ -420,6 +422,9 @@ static Arrange *run(Model *m, Arena *on, bool asked)
         return NULL;
     for (uint32_t i = 0; i < m->n; i++)
         add_kernel(m, i);
+    for (size_t i = 0; i < m->groups.n; i++)
+        if (m->groups.data[i].n == 0)
+            return NULL;
     solve(m, asked, &r);
     return r.status == PACK_PLACED ? take(m, on, r.places) : NULL;
 }

@@ -17,9 +17,9 @@
 #include "passes/arrange.h"
 
 enum { TRIES = 6, ROUNDS = 8, RINGS = 4, MANY = 1000, TESTED = 400, TESTS = 400 };
-enum { SHRINKS = 16 };               /* sizes that are tried */
-enum { FEW = 16, CLIMB_STEPS = 64 }; /* kernels; from one time to the next */
-enum { GOOD_PART = 8 };              /* of the fabric, and keep-outs are named */
+enum { SHRINKS = 16 };                                /* sizes that are tried */
+enum { FEW = 16, CLIMB_STEPS = 64, SLACK_PARTS = 4 }; /* kernels; from one time to the next */
+enum { GOOD_PART = 8 };                               /* of the fabric, and keep-outs are named */
 
 /* The ways found were trials; routing finds them anew. */
 static void clear_ways(Plan *plan)
@@ -329,9 +329,9 @@ static void forget_rows(Sizing *z)
     sizing_ports(z, plan_host_lanes(z->plan), plan_host_lanes(z->plan));
 }
 
-/* Ways to choose shapes for a time: what the engine packs with some tracks, and the fewest cores.
- */
-enum { BY_SIZE = TRACKS_ALL, WAYS };
+/* Ways to choose shapes for a time: what the engine packs with some tracks, or the fewest cores. */
+static const EngineTracks ways[] = {TRACKS_NONE, TRACKS_BETWEEN, TRACKS_FEWER};
+enum { BY_SIZE = sizeof ways / sizeof *ways, WAYS };
 
 typedef struct Climb {
     uint64_t below; /* what there is already */
@@ -372,10 +372,12 @@ static bool insert_all(PassContext *cx, Arena *a)
             return false;
         if (stands_well(g, &failure))
             return true;
-        give_room(plan, &failure, true, false, room, tests);
-        for (size_t i = 0; i < plan->streams.n; i++)
-            if (stream_estimate(g, plan->streams.data[i]) >= ARRANGE_BAD)
-                room[i] += 1 + room[i] / 2;
+        if (arrange_total(g) < ARRANGE_BAD)
+            give_room(plan, &failure, true, false, room, tests);
+        else
+            for (size_t i = 0; i < plan->streams.n; i++)
+                if (stream_estimate(g, plan->streams.data[i]) >= ARRANGE_BAD)
+                    room[i] += 1 + room[i] / 2;
         if (t == 0 && place_refine(cx, g, UINT64_MAX, plan_link_limit(plan, 0), false))
             return true;
     }
@@ -390,21 +392,43 @@ static bool climb_to(PassContext *cx, Climb *c, uint64_t T, unsigned way)
     Plan *plan = cx->plan;
     const Kernel *pinned;
     RouteFailure unused;
-    sizing_bare(plan);
-    Arrange *g = arrange_create(&a, plan);
-    bool chosen = arrange_pins(g, &pinned);
-    if (way < BY_SIZE)
-        g = chosen ? place_anew(cx, &a, g, T, (EngineTracks)way) : NULL;
-    else if (chosen && sizing_solve(plan->sizing, T, NULL) < SIZE_NEVER)
-        sizing_apply(plan->sizing);
-    else
-        g = NULL;
-    bool good = g && objective(cx) < c->below && plan_cores(plan) <= plan_core_limit(cx);
+    if (sizing_solve(plan->sizing, T, NULL) >= SIZE_NEVER)
+        return false;
+    sizing_apply(plan->sizing); /* pins have the sizes of this choice in any case */
+    Arrange *g = NULL;
+    bool good = true;
+    if (way < BY_SIZE) {
+        sizing_bare(plan);
+        g = arrange_create(&a, plan);
+        g = arrange_pins(g, &pinned) ? place_anew(cx, &a, g, T, ways[way]) : NULL;
+        good = g != NULL;
+    }
+    good = good && objective(cx) < c->below && plan_cores(plan) <= plan_core_limit(cx);
     bool known = good && chosen_before(plan->sizing, c->last[way]);
-    good = good && ((way < BY_SIZE && stand(g) && stands_well(g, &unused)) ||
-                    (!known && insert_all(cx, &a)));
+    good = good && ((g && stand(g) && stands_well(g, &unused)) || (!known && insert_all(cx, &a)));
     arena_free(&a);
     return good;
+}
+
+/* Fewer cores, if a plan may be somewhat slower than the fastest that was found. */
+static void spend_slack(PassContext *cx)
+{
+    Arena a = {0};
+    Plan *plan = cx->plan;
+    Standing fast = take_down(&a, plan, 0);
+    double spare = (double)fast.cycles * cx->options.slack;
+    bool good = false;
+    for (unsigned part = SLACK_PARTS; part > 0 && !good; part--) {
+        uint64_t T = fast.cycles + (uint64_t)(spare * part / SLACK_PARTS);
+        if (sizing_solve(plan->sizing, T, NULL) >= SIZE_NEVER)
+            continue;
+        sizing_apply(plan->sizing);
+        good = plan_cores(plan) < fast.cores && insert_all(cx, &a) && plan_target(plan) <= T &&
+               plan_cores(plan) < fast.cores;
+    }
+    if (!good)
+        put_back(plan, &fast);
+    arena_free(&a);
 }
 /* Of few kernels any choice may pack that is faster than `below`: time after time, the fastest
  * first. */
@@ -416,8 +440,12 @@ static bool climb(PassContext *cx, uint64_t below)
     uint64_t end = plan_target(plan);
     for (uint64_t T = plan->shapes_bound; T <= end; T += 1 + T / CLIMB_STEPS)
         for (unsigned way = cx->options.latency ? BY_SIZE : 0; way < WAYS; way++)
-            if (climb_to(cx, &c, T, way))
+            if (climb_to(cx, &c, T, way)) {
+                sizing_explain(plan->sizing);
+                if (!cx->options.latency && cx->options.slack > 0)
+                    spend_slack(cx);
                 return true;
+            }
     return false;
 }
 

@@ -8,7 +8,7 @@
  * sends it and before what takes it, across the row where its lanes go across.
  *
  * A chain goes on from row to row with all its lanes: straight across into an unturned kernel
- * beside, or from the end of a row back into a turned one at the end of the next, in a U over
+ * beside, or from the end of a row back into a turned one that begins the next, in a U over
  * the kernels in front of both. So any number of kernels fills as many rows as suits it; one row
  * may be higher or lower than the others.
  *
@@ -117,7 +117,7 @@ static bool add_across(Layout *l, uint32_t item, const Shape *s, const Kernel *k
     int32_t v = before ? l->top[l->band] + *inset - thick : l->slot[k->id].v + l->slot[k->id].h;
     int32_t lack = before ? all - *inset : v + all - end;
     uint32_t *height = &l->rows[k->id].height;
-    l->again = lack > 0 && (uint32_t)lack < *height;
+    l->again = lack > 0 && (uint32_t)lack < *height && (uint32_t)lack < row_height(l, l->band);
     if (l->again && before)
         *inset += lack;
     else if (l->again)
@@ -130,10 +130,10 @@ static bool add_across(Layout *l, uint32_t item, const Shape *s, const Kernel *k
 }
 
 /* Is there room beside the row for the lanes from the kernel before to turn back into this one. */
-static bool has_way_back(const Sizing *z, const Layout *l, const Kernel *k, int32_t w, int32_t h)
+static bool has_way_back(const Layout *l, const Kernel *k, int32_t w, int32_t h)
 {
-    const Stream *in = z->plan->streams.data[k->in[0]];
-    if (in->from == PLAN_HOST || !z->rows[in->from].turned || l->slot[in->from].v < l->top[l->band])
+    const Stream *in = l->plan->streams.data[k->in[0]];
+    if (in->from == PLAN_HOST || !l->rows[in->from].turned || l->slot[in->from].v < l->top[l->band])
         return true;
     int32_t before = l->slot[in->from].h;
     return l->height - (before > h ? before : h) >= w;
@@ -163,7 +163,7 @@ static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
     int32_t w = (int32_t)(turned ? s->h : s->w), h = (int32_t)(turned ? s->w : s->h);
     if (!k->pin && !add(l, k->id, w, h))
         return false;
-    if (matrix && !turned && !has_way_back(z, l, k, w, h))
+    if (matrix && !turned && !has_way_back(l, k, w, h))
         return false;
     int32_t u = l->u - w;
     if (above && sizing_adapter(z, above, strip)) {
@@ -233,7 +233,7 @@ static bool fold_at(Sizing *z, Layout *l, uint32_t b, uint64_t T)
 }
 
 /* A chain's row ends before item b. What takes its input across comes to stand in the next row
- * right beside what sends that; what takes it along, at the end of that row: lanes turn back over
+ * right beside what sends that; what takes it along, where that row begins: lanes turn back over
  * the kernels in front of both. */
 static bool descend_at(Sizing *z, Layout *l, const uint32_t *order, uint32_t b)
 {
@@ -275,10 +275,11 @@ bool single_lay_out(Sizing *z, Layout *l, const uint32_t *order, uint64_t T)
             i++;
             continue;
         }
-        uint32_t b = i;
-        if (l->again)
+        uint32_t b = i, row = l->band;
+        if (l->again) { /* the row may have become lower than it was chosen for */
+            assigned(z, l, order, begin, i + 1, row);
             return false;
-        uint32_t row = l->band;
+        }
         while (b > begin && !ends_row(z, l, order, b, T))
             b--;
         if (b == begin || !assigned(z, l, order, begin, b, row) ||

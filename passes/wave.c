@@ -27,6 +27,7 @@ enum {
     MOST_ROUNDS = 12,
     MOST_SINGLE = 8,
     MOST_CHAIN = 100,
+    MOST_HEIGHTS = 1024,
     SMALL = 8000,
     MANY = 1000
 };
@@ -167,8 +168,10 @@ static bool add_strip(Layout *l, uint32_t item, const Shape *s)
 /* A strip that feeds a kernel across, the first in its column: beyond it, in the other row. */
 static bool feed(Layout *l, uint32_t item, const Shape *s)
 {
-    int32_t thick = (int32_t)s->w, v = l->down ? l->end : l->begin - thick;
-    return wave_put(l, item, l->u - l->width, v, (int32_t)s->h, thick);
+    int32_t thick = (int32_t)s->w, v = l->down ? l->end : l->begin - thick, u = l->u - l->width;
+    if (u + (int32_t)s->h > l->u)
+        l->u = u + (int32_t)s->h;
+    return wave_put(l, item, u, v, (int32_t)s->h, thick);
 }
 
 /* All items in order; false if they do not fit. Where rows run along the sides with the ports, the
@@ -194,7 +197,7 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
                 across = s;
                 continue;
             }
-            if (l->band == 0 && l->u < room)
+            if (l->band == 0 && !l->open && l->u < room)
                 l->u = room;
             if (!add_strip(l, z->n + s->id, &strip))
                 return false;
@@ -271,10 +274,10 @@ static bool set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
     columns = (columns + 2 - w.phase) / 2;
     if (w.equal) /* with a few cores for strips */
         width = (width - 2) / ((columns + w.bands - 1) / w.bands);
-    uint32_t at = w.phase ? 0 : 3, lower = (uint32_t)l->top[1] - w.upper;
+    uint32_t at = w.phase ? 0 : 3, lower = w.single ? w.upper : (uint32_t)l->top[1] - w.upper;
     for (uint32_t i = 0; i < z->n; i++) {
         const Kernel *k = z->choice[order[i]].kernel;
-        uint32_t height = w.single || at % 4 == 0 || at % 4 == 3 ? w.upper : lower;
+        uint32_t height = at % 4 == 0 || at % 4 == 3 ? w.upper : lower;
         rows[k->id] = (RowOf){0};
         if (!in_rows(k))
             continue;
@@ -422,8 +425,8 @@ static bool is_small(const Sizing *z)
     return shapes * z->n <= SMALL;
 }
 
-/* Of the first that is no less than T. */
-static size_t index_of(const uint64_t *times, size_t n, uint64_t T)
+/* The index of the first time that is no less than T; n if there is none. */
+static size_t first_from(const uint64_t *times, size_t n, uint64_t T)
 {
     size_t i = 0;
     while (i < n && times[i] < T)
@@ -436,7 +439,7 @@ static size_t index_of(const uint64_t *times, size_t n, uint64_t T)
 static uint64_t least_time(Sizing *z, Layout *l, const uint32_t *order, const uint64_t *times,
                            size_t n, uint64_t best)
 {
-    size_t least = 0, hi = index_of(times, n, best);
+    size_t least = 0, hi = first_from(times, n, best);
     for (size_t end = hi; least < end;) {
         size_t mid = least + (end - least) / 2;
         if (hopeless(z, l, times[mid]))
@@ -446,12 +449,13 @@ static uint64_t least_time(Sizing *z, Layout *l, const uint32_t *order, const ui
     }
     bool small = is_small(z);
     while (least < hi && !feasible(z, l, times[hi - 1], order))
-        hi = small ? index_of(times, hi, times[hi - 1] - times[hi - 1] / 16) : least;
+        hi = small ? first_from(times, hi, times[hi - 1] - times[hi - 1] / 16) : least;
     if (hi <= least)
         return best;
     size_t lo = least;
     hi--;
-    for (size_t i = least; small && i < hi; i = index_of(times, hi, times[i] + times[i] / 32 + 1)) {
+    for (size_t i = least; small && i < hi;
+         i = first_from(times, hi, times[i] + times[i] / 32 + 1)) {
         if (feasible(z, l, times[i], order))
             hi = i;
         else
@@ -618,6 +622,11 @@ static void find_chains(Sizing *z, Layout *l, Forms *f)
                 vec_push(z->arena, &heights, set->of[i]);
         }
     qsort(heights.data, heights.n, sizeof *heights.data, by_lanes);
+    size_t n = 0;
+    for (size_t i = 0; i < heights.n; i++)
+        if (i == 0 || heights.data[i] != heights.data[n - 1])
+            heights.data[n++] = heights.data[i];
+    size_t step = 1 + n * z->classes.n / MOST_HEIGHTS; /* all of them for kernels alike */
     for (uint32_t form = 0; form < 16 * MOST_SINGLE; form++) {
         Wave w = {.bands = form / 8 % MOST_SINGLE + 1,
                   .transposed = form & 1,
@@ -628,9 +637,10 @@ static void find_chains(Sizing *z, Layout *l, Forms *f)
         uint32_t extent = w.transposed ? m->width : m->height;
         if (w.bands < 2 || w.bands * 2 > z->n || shares != shares_ports(w.bands, w.transposed))
             continue;
-        for (size_t i = 0; i < heights.n; i++) {
+        for (size_t i = 0; i < n; i += step) {
             w.upper = heights.data[i];
-            if ((i == 0 || w.upper != heights.data[i - 1]) && w.upper * (w.bands - 1) < extent)
+            bool even = w.upper * w.bands == extent; /* no row is the odd one */
+            if (w.upper * (w.bands - 1) < extent && !(w.last && even))
                 try_form(z, l, f, w);
         }
     }
@@ -682,6 +692,11 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
     if (!sizing_constrain(z))
         return false;
     plan->shapes_bound = sizing_bound(z, plan_core_limit(cx));
+    bool any = false;
+    for (uint32_t i = 0; i < z->n; i++)
+        any = any || in_rows(z->choice[i].kernel);
+    if (!any)
+        return false;
     l.slot = arena_array(&a, Slot, z->n + 2 * z->n_streams);
     l.position = arena_array(&a, uint32_t, z->n);
     l.before = arena_array(&a, int32_t, z->n);
