@@ -55,7 +55,7 @@ plan 1.1 16 --constraints "$scratch/area.xml"
 plan 1.2 16 --constraints "$scratch/corner.xml"
 plan 1.25 16 --constraints "$scratch/middle.xml"
 plan 1.3 16 --constraints "$scratch/pin.xml"
-check 1.02 0.2 residual -D blocks=2
+check 1.05 0.2 residual -D blocks=2
 check 1.02 0.4 residual -D blocks=4
 check 1.1 0.6 residual -D blocks=6
 check 1.1 0.8 residual -D blocks=8
