@@ -68,15 +68,15 @@ uint64_t stream_estimate(Arrange *g, const Stream *s);
  * `asked` for or little of its own. Writes shapes, adapters and regions into
  * the plan; new adapters have no place yet. NULL: the engine has none, nothing is changed. */
 Arrange *place_by_engine(const PassContext *cx, Arena *on, const Arrange *g, bool asked);
+/* What is kept free beside kernels for lanes to turn. */
+typedef enum EngineTracks {
+    TRACKS_NONE,
+    TRACKS_BETWEEN, /* for the fewer of a kernel's lanes, in or out, if not the host's */
+    TRACKS_FEWER,   /* for those in any case */
+    TRACKS_ALL
+} EngineTracks;
 /* kernel_model.c: shapes no slower than T, and places, for all kernels of a plan without adapters
  * but those that are pinned; what is at the host needs none. The rest as above. */
-typedef enum EngineTracks { /* kept free beside kernels: */
-                            TRACKS_NONE,
-                            TRACKS_BETWEEN, /* for the fewer of a kernel's lanes, those in or out,
-                                               if they are not the host's */
-                            TRACKS_FEWER,   /* for those in any case */
-                            TRACKS_ALL
-} EngineTracks;
 Arrange *place_anew(const PassContext *cx, Arena *on, const Arrange *g, uint64_t T,
                     EngineTracks tracks);
 /* place.c: the engine goes on from the plan as it stands, at that cost of its streams

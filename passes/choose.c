@@ -22,16 +22,15 @@ const Shape *sizing_chosen(const Sizing *z, int32_t kernel)
     return &c->class_of->shapes.data[c->chosen];
 }
 
-uint64_t sizing_cycles(const Sizing *z, const Choice *c, uint32_t shape)
+uint64_t sizing_cycles(const Sizing *z, const KernelClass *k, uint32_t shape)
 {
-    const KernelClass *k = c->class_of;
     return z->once && k->once ? k->once[shape] : k->shapes.data[shape].cycles;
 }
 
 static uint64_t own_cost(const Sizing *z, const Choice *c, uint32_t shape, uint64_t T)
 {
     const Shape *s = &c->class_of->shapes.data[shape];
-    if (sizing_cycles(z, c, shape) > T || (c->allowed && !c->allowed[shape]) ||
+    if (sizing_cycles(z, c->class_of, shape) > T || (c->allowed && !c->allowed[shape]) ||
         (z->common && c->joins && s->lanes_out != z->common) ||
         (z->rows && c->joins && z->rows[c->kernel->id].along &&
          s->lanes_out != z->rows[c->kernel->id].along))
@@ -201,20 +200,6 @@ static void find_able(const Sizing *z, Choice *c, uint64_t T)
     }
 }
 
-/* The index of so many lanes in a set; its size if they are not there. */
-static uint32_t lanes_index(const LaneSet *set, uint32_t lanes)
-{
-    uint32_t lo = 0, hi = set->n;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (set->of[mid] < lanes)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < set->n && set->of[lo] == lanes ? lo : set->n;
-}
-
 /* Cost of what the results feed, for every number of lanes out. */
 static void find_down(Sizing *z, Choice *c, bool joins, uint64_t T)
 {
@@ -230,7 +215,7 @@ static void find_down(Sizing *z, Choice *c, bool joins, uint64_t T)
             } else if (s->to_input == 0) {
                 const Choice *to = &z->choice[s->to];
                 const LaneSet *in = &to->class_of->lanes_in;
-                uint32_t same = lanes_index(in, k->lanes_out.of[i]);
+                uint32_t same = sizing_lane_index(in, k->lanes_out.of[i]);
                 if (same < in->n) /* without an adapter: few others can be less */
                     least = to->best[same];
                 for (uint32_t j = 0; j < in->n; j++) {
@@ -320,8 +305,8 @@ static void choose_tree(Sizing *z, bool joins, uint64_t T)
                 edge = edge_cost(z, in, from, last, T);
             }
             cost = add_cost(cost, edge);
-            if (cost < best ||
-                (cost == best && sizing_cycles(z, c, i) < sizing_cycles(z, c, c->chosen))) {
+            if (cost < best || (cost == best && sizing_cycles(z, c->class_of, i) <
+                                                    sizing_cycles(z, c->class_of, c->chosen))) {
                 best = cost;
                 c->chosen = i;
             }
@@ -497,7 +482,7 @@ uint64_t sizing_slowest(const Sizing *z, const Kernel **which)
 {
     uint64_t worst = 0;
     for (uint32_t k = 0; k < z->n; k++) {
-        uint64_t cycles = sizing_cycles(z, &z->choice[k], z->choice[k].chosen);
+        uint64_t cycles = sizing_cycles(z, z->choice[k].class_of, z->choice[k].chosen);
         if (cycles > worst) {
             worst = cycles;
             *which = z->choice[k].kernel;

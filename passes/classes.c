@@ -60,6 +60,22 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+LaneSet sizing_lane_set(uint32_t *of, size_t n)
+{
+    LaneSet set = {0, of};
+    qsort(of, n, sizeof *of, by_number);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || of[i] != of[set.n - 1])
+            of[set.n++] = of[i];
+    return set;
+}
+
+uint32_t sizing_lane_index(const LaneSet *set, uint32_t lanes)
+{
+    const uint32_t *at = bsearch(&lanes, set->of, set->n, sizeof lanes, by_number);
+    return at ? (uint32_t)(at - set->of) : set->n;
+}
+
 /* The different lanes of the shapes, and the place of each shape's in them. */
 static void find_lanes(Arena *a, const ShapeVec *shapes, bool out, LaneSet *set, uint32_t **index)
 {
@@ -67,16 +83,10 @@ static void find_lanes(Arena *a, const ShapeVec *shapes, bool out, LaneSet *set,
     *index = arena_array(a, uint32_t, shapes->n);
     for (size_t i = 0; i < shapes->n; i++)
         of[i] = out ? shapes->data[i].lanes_out : shapes->data[i].lanes_in;
-    qsort(of, shapes->n, sizeof *of, by_number);
-    *set = (LaneSet){0, of};
+    *set = sizing_lane_set(of, shapes->n);
     for (size_t i = 0; i < shapes->n; i++)
-        if (i == 0 || of[i] != of[set->n - 1])
-            of[set->n++] = of[i];
-    for (size_t i = 0; i < shapes->n; i++) {
-        uint32_t lanes = out ? shapes->data[i].lanes_out : shapes->data[i].lanes_in;
-        const uint32_t *at = bsearch(&lanes, set->of, set->n, sizeof lanes, by_number);
-        (*index)[i] = (uint32_t)(at - set->of);
-    }
+        (*index)[i] =
+            sizing_lane_index(set, out ? shapes->data[i].lanes_out : shapes->data[i].lanes_in);
 }
 
 /* Cycles of a kernel with several streams out, if one tree carries them all. */

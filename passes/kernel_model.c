@@ -171,9 +171,10 @@ static void fill_group(Model *m, Group *p)
 {
     uint32_t most = p->class_of && !m->cx->options.latency ? (uint32_t)p->class_of->shapes.n : 1;
     p->list = arena_array(m->arena, Candidate, most);
-    if (most == 1 && !m->anew)
+    bool as_it_is = most == 1 && !m->anew;
+    if (as_it_is)
         p->list[p->n++] = candidate(m, p->kernel, &p->kernel->shape, p->current);
-    for (uint32_t i = 0; i < most && (most > 1 || m->anew); i++)
+    for (uint32_t i = 0; i < most && !as_it_is; i++)
         if (offered(m, p, i))
             p->list[p->n++] = candidate(m, p->kernel, &p->class_of->shapes.data[i], i);
     make_families(m->arena, p);
@@ -205,7 +206,7 @@ static Group describe(const Model *m, const Kernel *k)
             bind_lanes(m, joins ? p.out : p.in, joins ? k->shape.lanes_out : k->shape.lanes_in,
                        m->z->in_lanes);
     }
-    if (at_host(plan, k, false))
+    if (p.class_of->host_out)
         bind_lanes(m, p.out, k->shape.lanes_out, m->z->out_lanes);
     return p;
 }

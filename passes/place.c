@@ -348,16 +348,9 @@ static bool chosen_before(const Sizing *z, uint32_t last[FEW])
     return same;
 }
 
-/* All streams have a way; the router is not asked where that is hopeless. */
-static bool stands_well(Arrange *g, RouteFailure *failure)
-{
-    *failure = (RouteFailure){0};
-    return arrange_total(g) < ARRANGE_BAD &&
-           plan_routed(g->plan, plan_link_limit(g->plan, 0), failure);
-}
-
 /* Shapes as they are, where streams are short, with more and more room for those that have no way
- * otherwise; or wherever the engine packs them, adapters, too. */
+ * otherwise; or wherever the engine packs them, adapters, too. The router is not asked where that
+ * is hopeless. */
 static bool insert_all(PassContext *cx, Arena *a)
 {
     Plan *plan = cx->plan;
@@ -370,15 +363,16 @@ static bool insert_all(PassContext *cx, Arena *a)
         g->tests = tests = tests ? tests : g->tests;
         if (!arrange_pins(g, &pinned) || !stand(g))
             return false;
-        if (stands_well(g, &failure))
+        uint64_t limit = plan_link_limit(plan, 0);
+        bool hopeful = arrange_total(g) < ARRANGE_BAD;
+        if (hopeful && plan_routed(plan, limit, &failure))
             return true;
-        if (arrange_total(g) < ARRANGE_BAD)
+        if (hopeful)
             give_room(plan, &failure, true, false, room, tests);
-        else
-            for (size_t i = 0; i < plan->streams.n; i++)
-                if (stream_estimate(g, plan->streams.data[i]) >= ARRANGE_BAD)
-                    room[i] += 1 + room[i] / 2;
-        if (t == 0 && place_refine(cx, g, UINT64_MAX, plan_link_limit(plan, 0), false))
+        for (size_t i = 0; i < plan->streams.n && !hopeful; i++)
+            if (stream_estimate(g, plan->streams.data[i]) >= ARRANGE_BAD)
+                room[i] += 1 + room[i] / 2;
+        if (t == 0 && place_refine(cx, g, UINT64_MAX, limit, false))
             return true;
     }
     return false;
@@ -405,7 +399,9 @@ static bool climb_to(PassContext *cx, Climb *c, uint64_t T, unsigned way)
     }
     good = good && objective(cx) < c->below && plan_cores(plan) <= plan_core_limit(cx);
     bool known = good && chosen_before(plan->sizing, c->last[way]);
-    good = good && ((g && stand(g) && stands_well(g, &unused)) || (!known && insert_all(cx, &a)));
+    good = good && ((g && stand(g) && arrange_total(g) < ARRANGE_BAD &&
+                     plan_routed(plan, plan_link_limit(plan, 0), &unused)) ||
+                    (!known && insert_all(cx, &a)));
     arena_free(&a);
     return good;
 }
@@ -430,6 +426,7 @@ static void spend_slack(PassContext *cx)
         put_back(plan, &fast);
     arena_free(&a);
 }
+
 /* Of few kernels any choice may pack that is faster than `below`: time after time, the fastest
  * first. */
 static bool climb(PassContext *cx, uint64_t below)

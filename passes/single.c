@@ -142,7 +142,7 @@ static bool has_way_back(const Layout *l, const Kernel *k, int32_t w, int32_t h)
 /* A kernel with the strips before it, and behind it those to the host. */
 static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
 {
-    Shape strip[2];
+    Shape strip[2], fed = {0};
     bool matrix = kernel_is_matrix(k->kind) && !k->pin, turned = l->rows[k->id].turned;
     const Stream *above = NULL;
     for (uint32_t j = 0; j < k->n_in; j++) {
@@ -153,10 +153,12 @@ static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
                 return false;
         } else if (sizing_adapter(z, s, strip)) {
             sizing_strip(z, s, strip);
-            if (matrix && !turned && j == 0)
+            if (matrix && !turned && j == 0) {
                 above = s;
-            else if (!add_strip(l, z->n + s->id, strip))
+                fed = *strip;
+            } else if (!add_strip(l, z->n + s->id, strip)) {
                 return false;
+            }
         }
     }
     const Shape *s = sizing_chosen(z, (int32_t)k->id);
@@ -166,11 +168,8 @@ static bool add_kernel(Sizing *z, Layout *l, const Kernel *k)
     if (matrix && !turned && !has_way_back(l, k, w, h))
         return false;
     int32_t u = l->u - w;
-    if (above && sizing_adapter(z, above, strip)) {
-        sizing_strip(z, above, strip);
-        if (!add_across(l, z->n + above->id, strip, k, u, true, strip[0].lanes_in))
-            return false;
-    }
+    if (above && !add_across(l, z->n + above->id, &fed, k, u, true, fed.lanes_in))
+        return false;
     for (uint32_t j = 0; j < k->n_out; j++) {
         const Stream *out = z->plan->streams.data[k->out[j]];
         if (out->to != PLAN_HOST)

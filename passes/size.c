@@ -126,7 +126,7 @@ void sizing_apply(Sizing *z)
     for (uint32_t k = 0; k < z->n; k++) {
         Choice *c = &z->choice[k];
         c->kernel->shape = *sizing_chosen(z, (int32_t)k);
-        c->kernel->shape.cycles = sizing_cycles(z, c, c->chosen);
+        c->kernel->shape.cycles = sizing_cycles(z, c->class_of, c->chosen);
     }
     for (size_t i = 0; i < z->n_streams; i++) {
         Stream *s = z->plan->streams.data[i];
@@ -162,7 +162,7 @@ void sizing_explain(Sizing *z)
     bool faster = false;
     const Choice *c = &z->choice[k->id];
     for (uint32_t i = 0; i < c->class_of->shapes.n; i++)
-        faster = faster || sizing_cycles(z, c, i) < worst;
+        faster = faster || sizing_cycles(z, c->class_of, i) < worst;
     z->plan->why = arena_printf(a, "kernel '%s', %" PRIu64 " cycles at best: %s", k->name, worst,
                                 faster ? "faster shapes of it take more cores than allowed"
                                        : "no shape of it is faster");
@@ -184,7 +184,7 @@ uint64_t *sizing_times(Sizing *z, Arena *a, size_t *n)
     for (size_t i = 0; i < z->classes.n; i++) {
         const KernelClass *c = z->classes.data[i];
         for (size_t k = 0; k < c->shapes.n; k++)
-            times[(*n)++] = z->once && c->once ? c->once[k] : c->shapes.data[k].cycles;
+            times[(*n)++] = sizing_cycles(z, c, (uint32_t)k);
     }
     qsort(times, *n, sizeof *times, by_value);
     total = *n;

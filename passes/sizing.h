@@ -92,6 +92,10 @@ bool sizing_classes(Sizing *z, bool report);
 /* All cuts of matrix kernels, for shapes of about `cycles`. */
 void sizing_refine(Sizing *z, uint64_t cycles);
 void sizing_tables(Sizing *z);
+/* Sorts them in place, each once. */
+LaneSet sizing_lane_set(uint32_t *of, size_t n);
+/* Where a set has so many lanes; its size if nowhere. */
+uint32_t sizing_lane_index(const LaneSet *set, uint32_t lanes);
 /* How many lanes a stream from and to the host has at most. Takes adapters out. */
 void sizing_ports(Sizing *z, uint32_t in, uint32_t out);
 
@@ -100,7 +104,7 @@ void sizing_ports(Sizing *z, uint32_t in, uint32_t out);
 uint64_t sizing_solve(Sizing *z, uint64_t T, uint64_t *cores);
 /* What no choice can cost less than: streams into second inputs are left out. */
 uint64_t sizing_relaxed(Sizing *z, uint64_t T);
-uint64_t sizing_cycles(const Sizing *z, const Choice *c, uint32_t shape);
+uint64_t sizing_cycles(const Sizing *z, const KernelClass *k, uint32_t shape);
 const Shape *sizing_chosen(const Sizing *z, int32_t kernel);
 uint64_t sizing_slowest(const Sizing *z, const Kernel **which);
 /* The strip that a stream needs as its ends are chosen; false if none. */

@@ -25,10 +25,10 @@ enum {
     MOST_SPLITS = 5,
     MOST_BELOW = 12,
     MOST_ROUNDS = 12,
-    MOST_SINGLE = 8,
-    MOST_CHAIN = 100,
-    MOST_HEIGHTS = 1024,
-    SMALL = 8000,
+    MOST_SINGLE = 8,     /* rows of a chain */
+    MOST_CHAIN = 100,    /* its kernels */
+    MOST_HEIGHTS = 1024, /* of rows, times the classes of kernels */
+    SMALL = 8000,        /* shapes of a class, times kernels */
     MANY = 1000
 };
 
@@ -186,7 +186,7 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
         const Kernel *k = z->choice[order[i]].kernel;
         bool matrix = kernel_is_matrix(k->kind), turned = z->rows[k->id].turned;
         const Stream *across = NULL;
-        Shape strip;
+        Shape strip, fed = {0};
         for (uint32_t j = 0; j < k->n_in; j++) {
             const Stream *s = z->plan->streams.data[k->in[j]];
             if (!sizing_adapter(z, s, &strip))
@@ -195,6 +195,7 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
             int32_t room = l->transposed && s->from == PLAN_HOST ? (int32_t)strip.lanes_in : 0;
             if (matrix && !k->pin && !turned && !l->open && j == 0) {
                 across = s;
+                fed = strip;
                 continue;
             }
             if (l->band == 0 && !l->open && l->u < room)
@@ -205,11 +206,8 @@ static bool lay_out(Sizing *z, Layout *l, const uint32_t *order)
         const Shape *s = sizing_chosen(z, (int32_t)k->id);
         if (!k->pin && !(matrix ? add_matrix(l, k->id, s, turned) : add_strip(l, k->id, s)))
             return false;
-        if (across && sizing_adapter(z, across, &strip)) {
-            sizing_strip(z, across, &strip);
-            if (!feed(l, z->n + across->id, &strip))
-                return false;
-        }
+        if (across && !feed(l, z->n + across->id, &fed))
+            return false;
         for (uint32_t j = 0; j < k->n_out; j++) {
             const Stream *out = z->plan->streams.data[k->out[j]];
             if (out->to != PLAN_HOST || !sizing_adapter(z, out, &strip))
@@ -271,6 +269,8 @@ static bool set_form(Sizing *z, Layout *l, Wave w, const uint32_t *order)
     uint32_t columns = 0, width = (uint32_t)l->length;
     for (uint32_t i = 0; i < z->n; i++)
         columns += in_rows(z->choice[i].kernel);
+    if (columns == 0)
+        return false;
     columns = (columns + 2 - w.phase) / 2;
     if (w.equal) /* with a few cores for strips */
         width = (width - 2) / ((columns + w.bands - 1) / w.bands);
@@ -362,10 +362,10 @@ static uint32_t least_width(const Sizing *z, const KernelClass *c, bool turned, 
                             uint32_t height)
 {
     uint32_t least = UINT32_MAX;
-    for (size_t i = 0; i < c->shapes.n; i++) {
+    for (uint32_t i = 0; i < c->shapes.n; i++) {
         const Shape *s = &c->shapes.data[i];
         uint32_t w = turned ? s->h : s->w, h = turned ? s->w : s->h;
-        if (h <= height && w < least && (z->once && c->once ? c->once[i] : s->cycles) <= T)
+        if (h <= height && w < least && sizing_cycles(z, c, i) <= T)
             least = w;
     }
     return least;
@@ -379,9 +379,7 @@ static bool hopeless(const Sizing *z, const Layout *l, uint64_t T)
     uint64_t *least = arena_array(&a, uint64_t, 2 * z->classes.n), sum = 0;
     uint32_t height[WAVE_ROWS], times[WAVE_ROWS] = {0}, narrowest[WAVE_ROWS], n = 0;
     for (uint32_t r = 0, rows = l->bands * (l->single ? 1 : 2); r < rows; r++) {
-        int32_t h = l->top[r + 1] - l->top[r];
-        if (!l->single)
-            h = r % 2 ? l->top[1] - l->upper : l->upper;
+        int32_t h = l->single ? l->top[r + 1] - l->top[r] : r % 2 ? l->top[1] - l->upper : l->upper;
         uint32_t i = 0;
         while (i < n && height[i] != (uint32_t)h)
             i++;
@@ -602,31 +600,21 @@ static void find_common(const Sizing *z, Layout *l)
     }
 }
 
-static int by_lanes(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* Single rows, for chains: as high as lanes that some kernel has. New ports cost new adapters, so
  * what shares them comes last. */
 static void find_chains(Sizing *z, Layout *l, Forms *f)
 {
     const Machine *m = z->cx->machine;
-    VEC(uint32_t) heights = {0};
+    VEC(uint32_t) lanes = {0};
     for (size_t c = 0; c < z->classes.n; c++)
         for (unsigned out = 0; out < 2; out++) {
             const KernelClass *k = z->classes.data[c];
             const LaneSet *set = out ? &k->lanes_out : &k->lanes_in;
             for (uint32_t i = 0; i < set->n; i++)
-                vec_push(z->arena, &heights, set->of[i]);
+                vec_push(z->arena, &lanes, set->of[i]);
         }
-    qsort(heights.data, heights.n, sizeof *heights.data, by_lanes);
-    size_t n = 0;
-    for (size_t i = 0; i < heights.n; i++)
-        if (i == 0 || heights.data[i] != heights.data[n - 1])
-            heights.data[n++] = heights.data[i];
-    size_t step = 1 + n * z->classes.n / MOST_HEIGHTS; /* all of them for kernels alike */
+    LaneSet heights = sizing_lane_set(lanes.data, lanes.n);
+    size_t step = 1 + heights.n * z->classes.n / MOST_HEIGHTS; /* all of them for kernels alike */
     for (uint32_t form = 0; form < 16 * MOST_SINGLE; form++) {
         Wave w = {.bands = form / 8 % MOST_SINGLE + 1,
                   .transposed = form & 1,
@@ -637,8 +625,8 @@ static void find_chains(Sizing *z, Layout *l, Forms *f)
         uint32_t extent = w.transposed ? m->width : m->height;
         if (w.bands < 2 || w.bands * 2 > z->n || shares != shares_ports(w.bands, w.transposed))
             continue;
-        for (size_t i = 0; i < n; i += step) {
-            w.upper = heights.data[i];
+        for (size_t i = 0; i < heights.n; i += step) {
+            w.upper = heights.of[i];
             bool even = w.upper * w.bands == extent; /* no row is the odd one */
             if (w.upper * (w.bands - 1) < extent && !(w.last && even))
                 try_form(z, l, f, w);
@@ -692,11 +680,6 @@ bool place_wave(PassContext *cx, const uint32_t *order, uint64_t below)
     if (!sizing_constrain(z))
         return false;
     plan->shapes_bound = sizing_bound(z, plan_core_limit(cx));
-    bool any = false;
-    for (uint32_t i = 0; i < z->n; i++)
-        any = any || in_rows(z->choice[i].kernel);
-    if (!any)
-        return false;
     l.slot = arena_array(&a, Slot, z->n + 2 * z->n_streams);
     l.position = arena_array(&a, uint32_t, z->n);
     l.before = arena_array(&a, int32_t, z->n);
